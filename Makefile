@@ -1,0 +1,83 @@
+# One door to everything; `make` alone prints the list.
+SHELL = /bin/bash
+.DEFAULT_GOAL = help
+
+PREFIX ?= /usr
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+
+VENV = .venv/bin
+PYTEST = $(VENV)/python -m pytest
+SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
+AGENT = agents/esxi/fence_esxi.py
+SHELL_SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env (ba)?sh' .ci tools bench tests packaging lib 2>/dev/null)
+
+.PHONY: help
+help: ## Print this list
+	@echo "fence_esxi: a fence agent for virtual machines on free VMware ESXi"
+	@echo
+	@awk -F ' *:.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- trying it ---------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: ## Fence virtual machines on a simulated host, as an admin would type it
+	@tools/setup demo
+	@tools/demo
+
+# --- tests -------------------------------------------------------------------------------------
+
+.PHONY: test
+test: ## Run all tests (the cluster's need root)
+	@tools/setup test
+	@status=0; \
+	$(PYTEST) -n $(JOBS) -m "not packaging" --ignore=tests/cluster tests || status=$$?; \
+	$(SUDO) $(PYTEST) -m "not packaging" tests/cluster || status=$$?; \
+	exit $$status
+
+.PHONY: check
+check: lint ## Lint, and the tests that take no time: what to run before each commit
+	$(PYTEST) -n $(JOBS) -m "not slow and not packaging" tests/unit tests/host tests/house
+
+.PHONY: lint
+lint: ## Read the sources with ruff, mypy, vermin, bandit, shellcheck, codespell
+	@tools/setup test
+	$(VENV)/ruff check .
+	$(VENV)/mypy $(AGENT)
+	$(VENV)/mypy lib/esxi_sim
+	$(VENV)/vermin --quiet --no-tips --violations -t=3.6- $(AGENT) setup.py
+	$(VENV)/bandit --quiet --configfile pyproject.toml --recursive agents
+	shellcheck $(SHELL_SCRIPTS)
+	$(VENV)/codespell
+
+.PHONY: cluster
+cluster: ## Start the two-node Pacemaker cluster of the tests, to play with
+	@tools/setup test
+	$(SUDO) tests/cluster/cluster.sh up
+
+.PHONY: cluster-down
+cluster-down: ## Stop that cluster
+	$(SUDO) tests/cluster/cluster.sh down
+
+# --- installing --------------------------------------------------------------------------------
+
+.PHONY: install
+install: ## Install agent and man page (DESTDIR, PREFIX=/usr)
+	tools/install install "$(DESTDIR)" "$(PREFIX)"
+
+.PHONY: uninstall
+uninstall: ## Remove them again
+	tools/install uninstall "$(DESTDIR)" "$(PREFIX)"
+
+.PHONY: install-compat
+install-compat: ## Add the name of the old script, fence_ESXi, as a link
+	tools/install install-compat "$(DESTDIR)" "$(PREFIX)"
+
+.PHONY: uninstall-compat
+uninstall-compat: ## Remove that link, and only that link
+	tools/install uninstall-compat "$(DESTDIR)" "$(PREFIX)"
+
+.PHONY: clean
+clean: ## Remove what was built, the virtual environment too
+	rm -rf build dist cache .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
