@@ -35,6 +35,10 @@ test: ## Run all tests (the cluster's need root)
 	$(SUDO) $(PYTEST) -m "not packaging" tests/cluster || status=$$?; \
 	exit $$status
 
+.PHONY: test-packages
+test-packages: deb rpm ## Install, use and purge the packages in a clean userland (root)
+	$(SUDO) $(PYTEST) --timeout=600 -m packaging tests/house
+
 .PHONY: check
 check: lint ## Lint, and the tests that take no time: what to run before each commit
 	$(PYTEST) -n $(JOBS) -m "not slow and not packaging" tests/unit tests/host tests/house
@@ -59,6 +63,26 @@ cluster: ## Start the two-node Pacemaker cluster of the tests, to play with
 cluster-down: ## Stop that cluster
 	$(SUDO) tests/cluster/cluster.sh down
 
+.PHONY: campaign
+campaign: ## Fence through thousands of random faults of the host
+	@tools/setup test
+	$(VENV)/python tests/campaign/run.py $(ARGS)
+
+.PHONY: matrix
+matrix: ## Test on other releases of Debian, Python and the fencing library (root)
+	@tools/setup test
+	$(SUDO) tests/matrix/run $(ARGS)
+
+.PHONY: bench
+bench: ## Measure what an action costs, against bare ssh (PEER=other agent)
+	@tools/setup test
+	$(VENV)/python bench/run.py $(ARGS)
+
+.PHONY: upstream
+upstream: ## Put the agent into a checkout of ClusterLabs/fence-agents (FA=DIR), run its checks
+	@tools/setup upstream
+	tools/upstream "$(FA)"
+
 # --- installing --------------------------------------------------------------------------------
 
 .PHONY: install
@@ -76,6 +100,22 @@ install-compat: ## Add the name of the old script, fence_ESXi, as a link
 .PHONY: uninstall-compat
 uninstall-compat: ## Remove that link, and only that link
 	tools/install uninstall-compat "$(DESTDIR)" "$(PREFIX)"
+
+.PHONY: deb
+deb: ## Build the Debian packages into dist/
+	@tools/setup packages
+	tools/package deb
+
+.PHONY: rpm
+rpm: ## Build the RPM packages into dist/ (ARGS="--define 'rhel 8'" for RHEL 8)
+	@tools/setup packages
+	tools/package rpm $(ARGS)
+
+.PHONY: manpage
+manpage: ## Make docs/fence_esxi.8 anew from the agent's metadata
+	@tools/setup test
+	tools/manpage > docs/fence_esxi.8.new
+	mv docs/fence_esxi.8.new docs/fence_esxi.8
 
 .PHONY: clean
 clean: ## Remove what was built, the virtual environment too
