@@ -1,0 +1,127 @@
+"""A real Pacemaker cluster of two nodes, t3021cent and t3022cent, in a room of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from functools import partial
+from pathlib import Path
+
+from .node import Node, Result
+from .room import Room
+from .userland import check_usable, root_of
+from .waiting import ClusterView, wait_for
+
+#: Time the corosync.conf gives a silent node, plus what a VM needs until its kernel runs: a node
+#: that is back before the others have noticed its absence is fenced a second time.
+BIOS_SECONDS = 4.0
+
+#: The address of each simulated ESXi host and the node that is its VM.
+ESXI_HOSTS = {"192.168.33.12": "t3021cent", "192.168.33.10": "t3022cent"}
+
+
+class TwoNodes:
+    """The cluster: two nodes, the switch between them, and what an admin can ask of it."""
+
+    def __init__(self, room: Room):
+        self.room = room
+        self.t3021cent = Node(room, "t3021cent", "192.168.33.21", "00:50:56:00:33:21")
+        self.t3022cent = Node(room, "t3022cent", "192.168.33.22", "00:50:56:00:33:22")
+        self.nodes = [self.t3021cent, self.t3022cent]
+
+    @classmethod
+    def build(cls, agent: Path, suite: str | None = None, *, detached: bool = False) -> TwoNodes:
+        """Make the room, its switch and the two nodes with `agent` installed, still powered off."""
+        check_usable(suite)
+        room = Room.open(detached=detached)
+        try:
+            cluster = cls(room)
+            cluster._prepare(agent, root_of(suite))
+        except BaseException:
+            room.close()
+            raise
+        return cluster
+
+    def _prepare(self, agent: Path, root: Path) -> None:
+        room = self.room
+        room.write("lowerdir", str(root))
+        self.set_bios_seconds(BIOS_SECONDS)
+        room.write("secrets/agent", agent.read_bytes())
+        room.write("secrets/corosync.authkey", os.urandom(256), mode=0o600)
+        room.write("secrets/pacemaker.authkey", os.urandom(4096), mode=0o600)
+        room.run("ip", "link", "add", "vswitch0", "type", "bridge")
+        for address in ESXI_HOSTS:
+            room.run("ip", "address", "add", f"{address}/24", "dev", "vswitch0")
+        room.run("ip", "link", "set", "vswitch0", "up")
+        for node in self.nodes:
+            node.prepare()
+
+    def set_bios_seconds(self, seconds: float) -> None:
+        """How long a VM takes from power.on until its kernel runs."""
+        self.room.write("bios_seconds", str(seconds))
+
+    def cut_nodes_from_each_other(self) -> None:
+        """Both nodes still reach the ESXi hosts, but not each other; stays so over reboots."""
+        for node in self.nodes:
+            node.isolate(True)
+
+    def join_nodes(self) -> None:
+        """The opposite of cut_nodes_from_each_other."""
+        for node in self.nodes:
+            node.isolate(False)
+
+    def close(self) -> None:
+        """End everything, leaving nothing."""
+        self.room.close()
+
+    def power_on(self) -> None:
+        """Switch both nodes on."""
+        for node in self.nodes:
+            node.power_on()
+
+    def other(self, node: Node) -> Node:
+        """The node that is not this one."""
+        return self.t3022cent if node is self.t3021cent else self.t3021cent
+
+    def view(self, node: Node) -> ClusterView:
+        """What crm_mon says on that node."""
+        return ClusterView(node.run("crm_mon", "-1", "--output-as=xml", "--inactive").output)
+
+    def sees_all_online(self, node: Node) -> bool:
+        """Whether both nodes are full members in the eyes of that one."""
+        view = self.view(node)
+        return all(view.is_online(each.name) for each in self.nodes)
+
+    def is_whole(self) -> bool:
+        """Whether both nodes are full members in the eyes of both."""
+        return all(self.sees_all_online(node) for node in self.nodes)
+
+    def wait_until_whole(self, within: float = 45) -> None:
+        """Wait until both nodes are full members in the eyes of both."""
+        wait_for("both nodes online", self.is_whole, within)
+
+    def wait_until_offline(self, node: Node, within: float = 30) -> None:
+        """Wait until the other node knows for certain that this one is down."""
+        survivor = self.other(node)
+        wait_for(
+            f"{node.name} OFFLINE in {survivor.name}'s eyes",
+            lambda: self.view(survivor).is_offline(node.name),
+            within,
+        )
+
+    def wait_until_started(self, *devices: str, within: float = 30) -> None:
+        """Wait until the fence devices are Started."""
+        for device in devices:
+            wait_for(
+                f"{device} Started",
+                partial(self._started_on, device),
+                within,
+            )
+
+    def _started_on(self, device: str) -> str:
+        return self.view(self.t3021cent).started_on(device)
+
+
+def pcs(node: Node, line: str) -> Result:
+    """Run a command line an admin types on that node, e.g. pcs(node, "pcs status")."""
+    return node.run(*shlex.split(line))

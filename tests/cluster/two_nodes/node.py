@@ -1,0 +1,134 @@
+"""A node: a Linux machine made of namespaces, with a power supply and a network cable."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, field
+
+from .room import IN_ROOM, PATH, Room
+
+#: The program a simulated ESXi host runs when the power of a VM changes.
+POWER_HOOK = str(IN_ROOM / "power_hook.sh")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended in a node."""
+
+    argv: tuple[str, ...]
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def text(self) -> str:
+        """Everything it printed."""
+        return self.output + self.errors
+
+
+@dataclass
+class Node:
+    """One of the two nodes; `name` is its host name, its name in the cluster, and its VM's."""
+
+    room: Room
+    name: str
+    address: str
+    mac: str
+    conf: dict[str, str] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Give the node an empty disk and its settings; to be done once, before power_on."""
+        settings = {"address": self.address, **self.conf}
+        self._write("node.conf", "".join(f"{key}={value}\n" for key, value in settings.items()))
+        self._write("mac", self.mac)
+        for directory in ("disk", "work", "root"):
+            self.room.path(f"nodes/{self.name}/{directory}").mkdir()
+
+    def power_on(self) -> None:
+        """Press the button. The node needs some seconds until it is in the cluster."""
+        self._power("on")
+
+    def power_off(self) -> None:
+        """Pull the plug: every process of the node is gone when this returns."""
+        self._power("off")
+
+    def is_running(self) -> bool:
+        """Whether the node's process 1 lives."""
+        return self._power("state") == "on\n"
+
+    def pull_cable(self) -> None:
+        """Take the node off the network; it keeps running."""
+        self._write("unplugged", "")
+        self.room.run("ip", "link", "set", f"v-{self.name}", "down")
+
+    def plug_cable(self) -> None:
+        """The opposite of pull_cable; fine also while the node is off."""
+        self.room.path(f"nodes/{self.name}/unplugged").unlink(missing_ok=True)
+        if self.is_running():
+            self.room.run("ip", "link", "set", f"v-{self.name}", "up")
+
+    def isolate(self, isolated: bool) -> None:
+        """Isolated nodes do not reach each other, but still reach the ESXi hosts."""
+        if isolated:
+            self._write("isolated", "")
+        else:
+            self.room.path(f"nodes/{self.name}/isolated").unlink(missing_ok=True)
+        if self.is_running():
+            switch = "on" if isolated else "off"
+            self.room.run("bridge", "link", "set", "dev", f"v-{self.name}", "isolated", switch)
+
+    def command(self, *argv: str, env: tuple[str, ...] = ("HOME=/root",)) -> list[str]:
+        """The command line that runs argv in the node, from outside of the room."""
+        pid = self.room.path(f"nodes/{self.name}/pid").read_text().split()[0]
+        enter = ["nsenter", "-t", pid, "-m", "-u", "-i", "-n", "-p", "--wdns=/",
+                 "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8", *env, *argv]  # fmt: skip
+        return self.room.command(*enter)
+
+    def run(self, *argv: str, stdin: str = "", timeout: float = 60) -> Result:
+        """Run a command as root in the node and wait for its end. Never raises for its failure."""
+        if not self.is_up():
+            return Result(argv, 255, "", f"{self.name} is off\n")
+        done = subprocess.run(
+            self.command(*argv), input=stdin, capture_output=True, text=True, timeout=timeout
+        )
+        return Result(argv, done.returncode, done.stdout, done.stderr)
+
+    def is_up(self) -> bool:
+        """Whether commands can be run in it: before that its mounts are still the machine's."""
+        try:
+            pid = self.room.path(f"nodes/{self.name}/pid").read_text().split()[0]
+        except (FileNotFoundError, IndexError):
+            return False
+        return self.room.file_of(pid, "/run/t3-node").exists()
+
+    def signal(self, signal: str, program: str) -> None:
+        """Send a signal to a program of the node, e.g. signal("STOP", "corosync")."""
+        done = self.run("sh", "-c", f"kill -{signal} $(pidof {program})")
+        assert done.status == 0, done
+
+    def install_agent(self, agent: str, name: str = "fence_esxi") -> None:
+        """Put a program into the node's own /usr/sbin, as an admin would."""
+        script = 'cat >"$0.new" && chmod 755 "$0.new" && mv "$0.new" "$0"'
+        done = self.run("sh", "-c", script, f"/usr/sbin/{name}", stdin=agent)
+        assert done.status == 0, done
+
+    def log(self) -> str:
+        """Pacemaker's log on the node's disk; readable also while the node is off."""
+        path = self.room.path(f"nodes/{self.name}/disk/var/log/pacemaker/pacemaker.log")
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def console(self) -> str:
+        """What the node printed while it started."""
+        path = self.room.path(f"nodes/{self.name}/console.log")
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _write(self, path: str, content: str) -> None:
+        self.room.write(f"nodes/{self.name}/{path}", content)
+
+    def _power(self, order: str) -> str:
+        return self.room.run("bash", str(IN_ROOM / "power.sh"), self.name, order)
+
+
+def vm_of(room: Room, vm_name: str, node: str) -> None:
+    """From now on the VM `vm_name` of an ESXi host is the node of that name."""
+    room.write(f"vms/{vm_name}", node)
