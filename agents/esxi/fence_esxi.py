@@ -1,0 +1,1514 @@
+#!/usr/bin/python3 -tt
+# Fence agent for virtual machines on VMware ESXi, the free licence included.
+#
+# Copyright (C) 2026 the fence_esxi authors
+# This program is free software: you can redistribute it and/or modify it under the terms of the
+# GNU General Public License as published by the Free Software Foundation, either version 3 of the
+# License, or (at your option) any later version. It comes without any warranty; see COPYING.
+"""Fence agent for virtual machines on VMware ESXi: logs in by SSH and drives vim-cmd.
+
+The file reads from top to bottom as the data flows, in rooms that know only the ones before:
+    1. what the host says    pure functions from the host's text to values
+    2. the session           one ssh login: run a command, get its output and exit status in time
+    3. the host              find the VM a plug means, read its power, switch it on and off
+    4. the agent             options, the callbacks of the fencing library, main
+"""
+import atexit
+import base64
+import fcntl
+import getopt
+import io
+import logging
+import os
+import pty
+import re
+import select
+import shlex
+import subprocess  # nosec B404 - starts the ssh client, without a shell
+import sys
+import termios
+import time
+from collections import OrderedDict, namedtuple
+
+STARTED = time.monotonic()
+
+sys.path.append("/usr/share/fence")
+try:
+    from fencing import all_opt, atexit_handler, check_input, fence_action
+    from fencing import process_input, run_delay, show_docs
+except ImportError as missing:
+    sys.exit(
+        "fence_esxi: the fencing library cannot be loaded (%s); install it: "
+        "fence-agents-common on Debian 13, Ubuntu, Fedora and RHEL, fence-agents on Debian 11 "
+        "and 12 and on SLES" % missing
+    )
+
+
+class FenceError(Exception):
+    """Whatever keeps the agent from a proven result; the text is a sentence for the admin."""
+
+
+class BadInput(FenceError):
+    """An option cannot be used as it was given; nothing was sent to the host."""
+
+
+class LoginFailed(FenceError):
+    """ssh could not log in."""
+
+
+class LoginRefused(LoginFailed):
+    """The host refused the password or the key: one more try would cost the account."""
+
+
+class HostBusy(LoginFailed):
+    """The host closed the connection before it asked who is there."""
+
+
+class LineError(FenceError):
+    """The session ended or fell silent before an answer was complete."""
+
+
+class SessionSilent(LineError):
+    """No complete answer within the bound."""
+
+
+class SessionLost(LineError):
+    """The connection broke."""
+
+
+class HostdFailed(FenceError):
+    """The host answered, but not what was asked: hostd is down, starting or out of memory."""
+
+
+class NotAllowed(FenceError):
+    """The host tells this user, or this key, that it may not do that."""
+
+
+class NoSuchVM(FenceError):
+    """The host's list holds no VM of that name or UUID."""
+
+
+class AmbiguousVM(FenceError):
+    """Several VMs answer to the plug, or which one does cannot be settled."""
+
+
+class PowerFailed(FenceError):
+    """The VM is not in the power state asked for, or nobody can prove that it is."""
+
+
+# ---------------------------------------------------------------------------------------------
+# 1. What the host says
+# ---------------------------------------------------------------------------------------------
+
+# names: what the VM may be called, more than one only where the row can be read in several ways
+InventoryRow = namedtuple("InventoryRow", "vmid names file doubtful")
+Inventory = namedtuple("Inventory", "rows skipped complete")
+Process = namedtuple("Process", "world_id name config_file uuid")
+Question = namedtuple("Question", "qid text choices")
+
+HEADER = re.compile(r" *Vmid +Name +File +Guest OS +Version +Annotation *\Z")
+ROW = re.compile(
+    r"(?P<vmid>[0-9]+) +(?P<name>[^ ].*?) {3,}(?P<file>\[.*?\] ?.*?\.vmt?x) {3,}"
+    r"(?P<guest>[^ ]*) +(?P<version>vmx-[0-9]+)(?: .*)?\Z"
+)
+FILE_STARTS = re.compile(r" {3,}\[")
+FILE_ENDS = re.compile(r"\.vmt?x {3,}")
+SKIPPED = re.compile(r"Skipping invalid VM '?([0-9]+)'?")
+POWER_STATES = {"Powered on": "on", "Powered off": "off", "Suspended": "suspended"}
+HOSTD_TROUBLE = re.compile(
+    r"Failed to login|Connect to localhost failed|Connection fail(?:ed|ure)|bad_alloc"
+    r"|^(?:Killed|Aborted)$",
+    re.MULTILINE,
+)
+DENIED = re.compile(r"Permission to perform this operation was denied|vim\.fault\.NoPermission")
+NO_COMMAND = re.compile(r"not found|No such file|applet not found")
+# how the forced command of a restricted key words its refusals
+KEY_REFUSES = re.compile(r"^this key may not .*$", re.MULTILINE)
+
+
+def lines_of(text):
+    """The lines of an answer. (str.splitlines would also split at characters a name may hold.)"""
+    return [line.rstrip("\r") for line in text.split("\n")]
+
+
+def one_line(text, limit=300):
+    """text on one line of at most limit characters, for messages and the log."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 3] + "..."
+
+
+def show(name):
+    """A plug or display name in quotes, one line, control characters escaped, not endless."""
+    short = name if len(name) <= 80 else name[:77] + "..."
+    visible = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+    return '"%s"' % visible
+
+
+def parse_inventory(answer):
+    """The VMs in an answer to `vim-cmd vmsvc/getallvms` (facts: 1).
+
+    complete is true where the answer is known to name every VM: the header line was there, the
+    exit status 0, no VM skipped. A row whose Vmid stands in another line too, or that can be read
+    in more than one way, is doubtful: a note of several lines may have forged it (facts: 1.4).
+    Raises HostdFailed where the answer is no list at all.
+    """
+    lines = lines_of(answer.text)
+    skipped = SKIPPED.findall(answer.text)
+    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    whole = answer.status == 0 and answer.text.endswith("\n")
+    if not headers or not whole:
+        raise HostdFailed("the host did not list its VMs: %s" % reason_in(answer))
+    body = lines[headers[0] + 1 :]
+    vmids = [line.split(" ", 1)[0] for line in body if re.match(r"[0-9]+ ", line)]
+    rows = []
+    for line in body:
+        if ROW.match(line):
+            rows.append(_inventory_row(line, vmids))
+    return Inventory(rows, skipped, complete=not skipped)
+
+
+def _inventory_row(line, vmids):
+    row = ROW.match(line)
+    start = row.start("name")
+    cuts = [cut.start() for cut in FILE_STARTS.finditer(line, start)]
+    names = [line[start:cut].rstrip(" ") for cut in cuts]
+    doubtful = vmids.count(row.group("vmid")) > 1 or len(cuts) > 1
+    doubtful = doubtful or len(FILE_ENDS.findall(line)) > 1
+    return InventoryRow(row.group("vmid"), names, row.group("file"), doubtful)
+
+
+def parse_power_state(answer):
+    """ "on", "off" or "suspended" from an answer to power.getstate, else None (facts: 2).
+
+    Only a whole line right behind the caption counts: a fault text may hold "(Powered off)".
+    """
+    lines = [line.strip() for line in lines_of(answer.text)]
+    states = [number for number, line in enumerate(lines) if line in POWER_STATES]
+    if answer.status != 0 or len(states) != 1 or states[0] == 0:
+        return None
+    if lines[states[0] - 1] != "Retrieved runtime info":
+        return None
+    return POWER_STATES[lines[states[0]]]
+
+
+def parse_processes(answer):
+    """The running VMs in an answer to `esxcli vm process list` or localcli's (facts: 6).
+
+    No text at all means that no VM runs. Returns None where the answer is damaged in any way, so
+    that half a list is never read as "the process is gone".
+    """
+    if answer.status != 0 or (answer.text and not answer.text.endswith("\n")):
+        return None
+    blocks = [block for block in re.split(r"\n\n+", answer.text.strip("\n")) if block]
+    processes = [_process(lines_of(block)) for block in blocks]
+    return None if None in processes else processes
+
+
+def _process(block):
+    fields = {}
+    for line in block[1:]:
+        key, colon, value = line.strip(" ").partition(":")
+        if not line.startswith("   ") or not colon:
+            return None
+        fields[key] = value.strip(" ")
+    world_id, name = fields.get("World ID", ""), fields.get("Display Name")
+    config_file = fields.get("Config File", "")
+    if not re.match(r"[0-9]+\Z", world_id) or name != block[0].strip(" "):
+        return None
+    if not re.search(r"\.vmt?x\Z", config_file):
+        return None
+    return Process(world_id, name, config_file, plain_uuid(fields.get("UUID", "")))
+
+
+def parse_summary_name(answer):
+    """The display name in an answer to get.summary, else None (facts: 5).
+
+    The name is taken from the configuration section only; where a note or a guest's own words
+    seem to repeat that section there is no telling, and the result is None.
+    """
+    sections = re.split(r"^ *config = \(vim\.vm\.Summary\.ConfigSummary\) \{", answer.text, 0, re.M)
+    if answer.status != 0 or len(sections) != 2:
+        return None
+    name = re.search(r'^ *name = "(.*)", *\r?$', sections[1], re.MULTILINE)
+    return name.group(1) if name else None
+
+
+def parse_question(answer):
+    """The question in an answer to `vim-cmd vmsvc/message VMID`, else None (facts: 4)."""
+    head = re.search(r"^Virtual machine message (\S+):[ \r]*$", answer.text, re.MULTILINE)
+    if not head:
+        return None
+    rest = lines_of(answer.text[head.end() :])
+    choices = [line.strip() for line in rest if re.match(r" *[0-9]+\. ", line)]
+    words = [line for line in rest if not re.match(r" *[0-9]+\. ", line)]
+    return Question(head.group(1), one_line(" ".join(words)), choices)
+
+
+def parse_vmx_values(answer):
+    """[(path of the .vmx, key in lower case, value), ...] from grep -H over .vmx files."""
+    line_form = re.compile(r'(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*\Z')
+    matches = [line_form.match(line) for line in lines_of(answer.text)]
+    return [(m.group(1), m.group(2).lower(), m.group(3)) for m in matches if m]
+
+
+def plain_uuid(text):
+    """The 32 hexadecimal digits of a UUID in any spelling, else None (facts: 5)."""
+    digits = re.sub(r"[\s{}:-]", "", text).lower()
+    return digits if re.match(r"[0-9a-f]{32}\Z", digits) else None
+
+
+def fault_in(answer):
+    """The name of the fault in an answer, such as "NotFound", else None (facts: 2, 3.1)."""
+    fault = re.search(r"\((?:vim|vmodl)\.fault\.(\w+)\) \{", answer.text)
+    return fault.group(1) if fault else None
+
+
+def is_unknown_vmid(answer):
+    """True where hostd says that no VM has that Vmid (any more)."""
+    return fault_in(answer) in ("NotFound", "ManagedObjectNotFound")
+
+
+def reason_in(answer):
+    """Why a command failed, boiled down to one line in the host's own words (facts: 3.1)."""
+    # quotes inside a message are not escaped, so a message ends at a quote that ends its line
+    for key in ("msg", "reason", "message"):
+        found = re.findall(r'\b%s = "(.+?)",? *\r?$' % key, answer.text, re.DOTALL | re.MULTILINE)
+        if found:
+            return one_line(found[-1])
+    words = [line.strip() for line in lines_of(answer.text)]
+    words = [word for word in words if word and not re.match(r"(Powering o|Retrieved )", word)]
+    if words:
+        return one_line(words[-1])
+    return "no reason given, exit status %d" % answer.status
+
+
+def split_file(file):
+    """Every (datastore, path) that "[datastore] path" may mean: a name may hold "] " itself."""
+    ends = [end.start() for end in re.finditer(r"\] ?", file)]
+    return [(file[1:end], file[end + 1 :].lstrip(" ")) for end in ends if file[end + 1 :]]
+
+
+def vmx_paths(file):
+    """The paths a File column may stand for; VMs of the host's own have no datastore (facts: 1.1)"""
+    pairs = split_file(file)
+    return ["/vmfs/volumes/%s/%s" % pair if pair[0] else pair[1] for pair in pairs]
+
+
+def near_misses(plug, rows):
+    """What the admin may have meant by a plug that names no VM; at most three hints."""
+    hints = ["%s is the Vmid of %s; Vmids change" % (plug, show(row.names[0])) for row in rows
+             if row.vmid == plug]
+    wanted = _folded(plug)
+    for row in rows:
+        name = _folded(row.names[0])
+        if name == wanted or (wanted and (name.startswith(wanted) or wanted.startswith(name))):
+            hints.append(show(row.names[0]))
+    return hints[:3]
+
+
+def _folded(name):
+    unescaped = re.sub(r"(?i)%(2f|5c|25)", lambda m: chr(int(m.group(1), 16)), name)
+    return " ".join(unescaped.casefold().split())
+
+
+# ---------------------------------------------------------------------------------------------
+# 2. The session
+# ---------------------------------------------------------------------------------------------
+
+Answer = namedtuple("Answer", "status text")
+# secret: what answers the password or passphrase prompt, else None; key: identity file or None
+Login = namedtuple("Login", "argv user host port secret key pinned")
+
+READY = "fence_esxi-ready"
+# Runs on the host: no prompt, no terminal, no echo; each answer ends in a line nobody can forge.
+READ_LOOP = (
+    'echo %s; while read -r tag command; do eval "$command" </dev/null 2>&1; status=$?; echo; '
+    'echo "$tag $status"; done' % READY
+)
+# the letters of ssh(1), to tell its options from a remote command in ssh_options
+SSH_LETTERS = "1246AaB:b:Cc:D:E:e:F:fGgI:i:J:KkL:l:MmNnO:o:P:p:Q:qR:S:sTtVvW:w:XxYy"
+MOST_OUTPUT = 16 * 1024 * 1024
+
+
+def ssh_argv(options):
+    """The ssh command line for the options of the agent; raises BadInput.
+
+    In ssh the first value of an option wins: what the agent's promises rest on stands before the
+    user's ssh_options, what is only a good default behind them.
+    """
+    argv = _words(options, "--ssh-path") or ["/usr/bin/ssh"]
+    argv += ["-4"] if is_true(options, "--inet4-only") else []
+    argv += ["-6"] if is_true(options, "--inet6-only") else []
+    argv += ["-o", "NumberOfPasswordPrompts=1"]
+    if options.get("--known-hosts"):
+        argv += ["-o", "UserKnownHostsFile=" + _config_value(options, "--known-hosts")]
+        argv += ["-o", "GlobalKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes"]
+        argv += ["-o", "UpdateHostKeys=no"]
+    argv += _user_ssh_options(options)
+    if options.get("--identity-file"):
+        argv += ["-i", options["--identity-file"], "-o", "IdentitiesOnly=yes"]
+        argv += ["-o", "PreferredAuthentications=publickey"]
+    else:
+        argv += ["-o", "PreferredAuthentications=keyboard-interactive,password"]
+    argv += ["-o", "ConnectTimeout=18", "-o", "ServerAliveInterval=5"]
+    argv += ["-o", "ServerAliveCountMax=3", "-T"]
+    argv += ["-p", _port(options), "-l", _bare_word(options, "--username")]
+    return argv + ["--", _bare_word(options, "--ip"), READ_LOOP]
+
+
+def _user_ssh_options(options):
+    words = _words(options, "--ssh-options")
+    try:
+        _, command = getopt.getopt(words, SSH_LETTERS)
+    except getopt.GetoptError as error:
+        raise BadInput("ssh_options cannot be used: %s; see ssh(1)" % error)
+    if command:
+        logging.info("the remote command in ssh_options has no effect: %s", " ".join(command))
+    return words[: len(words) - len(command)]
+
+
+def _words(options, name):
+    try:
+        return shlex.split(options.get(name) or "")
+    except ValueError as error:
+        raise BadInput("%s cannot be split into words: %s" % (name.lstrip("-"), error))
+
+
+def _bare_word(options, name):
+    word = options.get(name) or ""
+    if not re.match(r"[^\s'\"-][^\s'\"]*\Z", word):
+        raise BadInput("%s=%s is not usable: one word, no quotes, no leading dash"
+                       % (name.lstrip("-"), show(word)))
+    return word
+
+
+def _config_value(options, name):
+    value = options[name]
+    if '"' in value or "\n" in value:
+        raise BadInput("%s=%s is not usable: no quotes" % (name.lstrip("-"), show(value)))
+    return '"%s"' % value
+
+
+def _port(options):
+    port = str(options.get("--ipport") or "22")
+    if not re.match(r"[0-9]{1,5}\Z", port) or not 0 < int(port) < 65536:
+        raise BadInput("ipport=%s is not a port number from 1 to 65535" % show(port))
+    return port
+
+
+def is_true(options, name):
+    """Whether a flag is set, by its value: on stdin "name=0" must not mean yes."""
+    return str(options.get(name, "0")).strip().lower() not in ("0", "no", "off", "false")
+
+
+class Session:
+    """One ssh login with the read loop at its far end.
+
+    ssh gets pipes for what it carries and a terminal of its own for what it asks, so a banner, a
+    warning or the output of a command can neither pose as a prompt nor as an answer.
+    """
+
+    def __init__(self, login):
+        self._login = login
+        self._terminal, self._ssh_terminal = pty.openpty()
+        try:
+            self._ssh = self._start()
+        except OSError as error:
+            self._close_terminal()
+            raise LoginFailed("cannot start %s: %s; install the OpenSSH client or set ssh_path"
+                              % (login.argv[0], error.strerror))
+        self._to_host = self._ssh.stdin.fileno()
+        os.set_blocking(self._to_host, False)
+        self._received = {"answers": bytearray(), "words": bytearray(), "prompt": bytearray()}
+        self._sources = {
+            self._ssh.stdout.fileno(): "answers",
+            self._ssh.stderr.fileno(): "words",
+            self._terminal: "prompt",
+        }
+        self._poll = select.poll()
+        for descriptor in self._sources:
+            self._poll.register(descriptor, select.POLLIN)
+        self.answered = False
+        self.host_key_accepted = False
+
+    def _start(self):
+        def own_terminal():
+            fcntl.ioctl(self._ssh_terminal, termios.TIOCSCTTY, 0)
+
+        environment = dict(os.environ, LC_ALL="C")
+        for name in ("SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "DISPLAY"):
+            environment.pop(name, None)
+        return subprocess.Popen(  # nosec B603 - a list of words, no shell
+            self._login.argv, bufsize=0, env=environment, start_new_session=True,
+            preexec_fn=own_terminal,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+
+    def open(self, bound):
+        """Log in within bound seconds; raises a LoginFailed with the cause.
+
+        A host that has asked for the password and is slow to judge it gets two seconds more.
+        """
+        started = time.monotonic()
+        ready = re.compile(rb"^%s\r?\n" % READY.encode(), re.MULTILINE)
+        try:
+            while not ready.search(self._received["answers"]):
+                self._receive(started + bound + (2 if self.answered else 0))
+                self._answer_prompt()
+        except SessionSilent:
+            raise LoginFailed("%s: no answer to the login within %d s; is it an ESXi host, and not "
+                              "overloaded?%s" % (self._where(), bound, self._ssh_said()))
+        except SessionLost:
+            raise self._login_failure()
+        del self._received["answers"][: ready.search(self._received["answers"]).end()]
+
+    def run(self, command, bound):
+        """The Answer to one command; SessionSilent after bound seconds, SessionLost if cut."""
+        tag = base64.b32encode(os.urandom(15)).decode()
+        deadline = time.monotonic() + bound
+        answer_ends = re.compile(rb"\n%s ([0-9]+)\r?\n" % tag.encode())
+        try:
+            self._send("%s %s\n" % (tag, command), deadline)
+            searched = 0
+            end = None
+            while not end:
+                self._receive(deadline)
+                answers = self._received["answers"]
+                end = answer_ends.search(answers, searched)
+                searched = max(0, len(answers) - len(tag) - 8)
+        except SessionSilent:
+            raise SessionSilent('%s gave no answer to "%s" within %d s' % (
+                self._login.host, one_line(command, 60), bound))
+        except SessionLost:
+            raise SessionLost('%s: the connection broke while "%s" ran%s' % (
+                self._where(), one_line(command, 60), self._ssh_said()))
+        text = bytes(answers[: end.start()]).decode("utf-8", "surrogateescape")
+        del answers[: end.end()]
+        return Answer(int(end.group(1)), text)
+
+    def close(self):
+        """End ssh at once; there is nothing to wait for."""
+        self._ssh.kill()
+        for pipe in (self._ssh.stdin, self._ssh.stdout, self._ssh.stderr):
+            try:
+                pipe.close()
+            except OSError:  # what was not sent yet need not arrive any more
+                continue
+        self._ssh.wait()
+        self._close_terminal()
+
+    def _close_terminal(self):
+        os.close(self._terminal)
+        os.close(self._ssh_terminal)
+
+    def _send(self, line, deadline):
+        data = line.encode("utf-8", "surrogateescape")
+        writable = select.poll()
+        writable.register(self._to_host, select.POLLOUT)
+        while data:
+            if not writable.poll(max(0, deadline - time.monotonic()) * 1000):
+                raise SessionSilent()
+            try:
+                data = data[os.write(self._to_host, data) :]
+            except OSError:
+                raise SessionLost()
+
+    def _receive(self, deadline):
+        """Sort what ssh sends into its buffers; the end of its output is SessionLost."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise SessionSilent()
+        for descriptor, _ in self._poll.poll(left * 1000):
+            source = self._sources[descriptor]
+            if self._read(descriptor):
+                continue
+            if source == "answers":
+                self._read_last_words()
+                raise SessionLost()
+            self._poll.unregister(descriptor)
+
+    def _read(self, descriptor):
+        buffer = self._received[self._sources[descriptor]]
+        try:
+            data = os.read(descriptor, 65536)
+        except OSError:  # a terminal without its other end
+            return False
+        buffer.extend(data)
+        if len(buffer) > MOST_OUTPUT:
+            raise SessionLost()
+        return bool(data)
+
+    def _read_last_words(self):
+        words = self._ssh.stderr.fileno()
+        last = select.poll()
+        last.register(words, select.POLLIN)
+        deadline = time.monotonic() + 1
+        while last.poll(max(0, deadline - time.monotonic()) * 1000) and self._read(words):
+            continue
+
+    def _answer_prompt(self):
+        """Answer what ssh asks: the host key once, the password or passphrase once."""
+        asked = self._received["prompt"].decode("utf-8", "replace").replace("\r", "\n")
+        question = asked.rpartition("\n")[2].strip()
+        if not question:
+            return
+        if "(yes/no" in question and not self.host_key_accepted:
+            self.host_key_accepted = True
+            self._type("yes")
+        elif self._echo_is_off():
+            self._give_secret(question)
+
+    def _echo_is_off(self):
+        # ssh switches the echo off before it asks for a secret: the sign that it waits for one
+        return not termios.tcgetattr(self._ssh_terminal)[3] & termios.ECHO
+
+    def _give_secret(self, question):
+        is_passphrase = "passphrase" in question.lower()
+        fits = is_passphrase == bool(self._login.key) and re.search("passw|passph", question, re.I)
+        if self.answered:
+            raise self._refused()
+        if not fits or self._login.secret is None:
+            what = "the passphrase of the key in password=" if is_passphrase else "another login"
+            raise LoginRefused('%s: ssh asks "%s" and there is no answer to that; give %s'
+                               % (self._where(), one_line(question, 100), what))
+        self.answered = True
+        self._type(self._login.secret)
+
+    def _type(self, line):
+        os.write(self._terminal, (line + "\n").encode("utf-8", "surrogateescape"))
+        del self._received["prompt"][:]
+
+    # -- why a login failed
+
+    def _where(self):
+        return "%s@%s port %s" % (self._login.user, self._login.host, self._login.port)
+
+    def _said(self):
+        text = self._received["words"].decode("utf-8", "replace")
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    def _ssh_said(self):
+        words = self._said()
+        return ' (ssh: "%s")' % one_line(words[-1]) if words else ""
+
+    def _refused(self):
+        return refused_login(self._login, self._where(), self._said(), self._hint_of_lock(),
+                             self.answered, self._ssh_said())
+
+    def _hint_of_lock(self):
+        said = self._received["prompt"].decode("utf-8", "replace") + " ".join(self._said()[-5:])
+        return bool(re.search(r"\block", said, re.IGNORECASE))
+
+    def _login_failure(self):
+        last = "\n".join(self._said()[-3:])
+        if re.search(r"Permission denied \(|Too many authentication failures", last):
+            return self._refused()
+        if "Host key verification failed" in last:
+            return host_key_failure(self._login, self._where(), self._said(), self._ssh_said())
+        for pattern, cause, cure in LOGIN_FAILURES:
+            found = re.search(pattern, last)
+            if found:
+                cure = cure(found) if callable(cure) else cure
+                return LoginFailed("%s: %s; %s%s" % (self._where(), cause, cure, self._ssh_said()))
+        if re.search(r"kex_exchange_identification|[Cc]onnection (?:reset|closed)|Broken pipe", last):
+            return HostBusy("%s: the host closed the connection at once; it may be busy (sshd's "
+                            "MaxStartups) or restarting, try again%s"
+                            % (self._where(), self._ssh_said()))
+        shell = one_line(self._received["answers"].decode("utf-8", "replace"), 100)
+        return LoginFailed("%s: the session ended before the shell was ready; may the user use the "
+                           "ESXi Shell?%s%s" % (self._where(), self._ssh_said(),
+                                                ' (host: "%s")' % shell if shell else ""))
+
+
+def algorithm_options(found):
+    """The ssh_options that make ssh and an old host share an algorithm again (facts: 7.1)."""
+    option = {"host key type": "HostKeyAlgorithms", "key exchange method": "KexAlgorithms",
+              "cipher": "Ciphers", "MAC": "MACs"}[found.group("kind")]
+    offer = found.group("offer").split(",")[0]
+    extra = " -o PubkeyAcceptedAlgorithms=+ssh-rsa" if offer == "ssh-rsa" else ""
+    return 'if the host cannot be updated, set ssh_options="-o %s=+%s%s"' % (option, offer, extra)
+
+
+# what ssh says last, the cause, and what to do about it
+LOGIN_FAILURES = (
+    (r"Could not resolve hostname|[Nn]ame resolution|Name or service not known",
+     "the name cannot be resolved", "check ip= and the DNS or /etc/hosts of this node"),
+    (r"Connection refused", "nothing listens there",
+     "start SSH on the host (TSM-SSH, policy 'start and stop with host') or check ipport="),
+    (r"No route to host|Network is unreachable", "the network does not lead there",
+     "check ip=, the cabling and the routes of this node"),
+    (r"[Cc]onnection timed out|Operation timed out", "no answer from that address",
+     "check ip=, that the host is up and that no firewall drops SSH"),
+    (r"no matching (?P<kind>host key type|key exchange method|cipher|MAC) found\. "
+     r"Their offer: (?P<offer>\S+)", "ssh and the host share no algorithm", algorithm_options),
+    (r"Bad configuration option|[Uu]nsupported option|unknown option|command-line: line|^usage: ssh",
+     "ssh does not accept an option", "correct ssh_options="),
+)
+
+
+def refused_login(login, where, words, locked, answered, ssh_said):
+    """The LoginRefused for a host that wants no more of us: one cause, one thing to do."""
+    bad_key = [word for word in words if re.match(r'Load key "|.*UNPROTECTED PRIVATE KEY', word)]
+    if login.key and bad_key:
+        cause, cure = "the identity file %s cannot be used" % login.key, one_line(bad_key[0])
+    elif login.key and answered:
+        cause = "the host did not log in with %s" % login.key
+        cure = "the passphrase in password= is wrong, or the key is not the host's"
+    elif login.key:
+        cause = "the host refused the key %s" % login.key
+        cure = "put its public half into /etc/ssh/keys-%s/authorized_keys on the host" % login.user
+        if _is_ed25519(login.key):
+            cure += ", as RSA or ECDSA: ESXi 8 refuses ed25519 keys"
+    elif locked:
+        cause = "the account is probably locked"
+        cure = "wait 15 minutes (Security.AccountUnlockTime) without any login, then check password="
+    else:
+        cause = "the host refused the password"
+        cure = ("correct password=; five wrong ones lock the account for 15 minutes, and a locked "
+                "account refuses the right one too")
+    return LoginRefused("%s: %s; %s%s" % (where, cause, cure, ssh_said))
+
+
+def _is_ed25519(path):
+    try:
+        with open(path, "rb") as key:
+            body = b"".join(line for line in key.read(65536).split(b"\n") if b"-----" not in line)
+        return b"ssh-ed25519" in base64.b64decode(body)
+    except (OSError, ValueError):
+        return False
+
+
+def host_key_failure(login, where, words, ssh_said):
+    """The LoginFailed for a host key that is not the one known, or not pinned."""
+    name = login.host if login.port == "22" else "[%s]:%s" % (login.host, login.port)
+    changed = any("IDENTIFICATION HAS CHANGED" in word for word in words)
+    if changed:
+        cause = "the host key has changed; if the host was installed anew"
+        cure = "remove the old key with: ssh-keygen -R '%s'" % name
+        cure += " -f %s" % shlex.quote(login.pinned) if login.pinned else ""
+    else:
+        cause = "the host key is not in %s" % (login.pinned or "known_hosts")
+        cure = "add it after checking its fingerprint: ssh-keyscan -p %s %s" % (
+            login.port, login.host)
+    return LoginFailed("%s: %s, %s%s" % (where, cause, cure, ssh_said))
+
+
+# ---------------------------------------------------------------------------------------------
+# 3. The host
+# ---------------------------------------------------------------------------------------------
+
+VM = namedtuple("VM", "plug name vmid file")
+# what a first look found out: the VM, its power state, and the trouble that kept one of them away
+Look = namedtuple("Look", "vm state trouble")
+# seconds: for a login, for one question, for one power command
+Bounds = namedtuple("Bounds", "login question power")
+KILLS = ("soft", "hard", "force")
+VMX_PATTERN = r"^(uuid\.bios|vc\.uuid|checkpoint\.vmstate) *="
+LONGEST_COMMAND = 60000
+
+
+class EsxiHost:
+    """An ESXi host: what it runs, and the power of its VMs, all before one deadline.
+
+    grace: seconds for the answers that a late login leaves beyond the deadline.
+    """
+
+    def __init__(self, login, bounds, deadline, grace=0.0):
+        self._login = login
+        self._bounds = bounds
+        self._grace = grace
+        self.deadline = deadline
+        self._session = None
+        self._inventory = None
+        self._volumes = {}
+
+    # -- talking to it
+
+    def left(self):
+        """Seconds until the verdict is due."""
+        return self.deadline - time.monotonic()
+
+    def ask(self, command, bound=None):
+        """The Answer to a command. A session that failed is dropped; the next ask logs in anew."""
+        if self._session is None:
+            self._session = self._log_in()
+        bound = min(bound or self._bounds.question, max(0.1, self.left()))
+        started = time.monotonic()
+        try:
+            answer = self._session.run(command, bound)
+        except LineError:
+            self.hang_up()
+            raise
+        logging.debug('asked "%s": exit status %d, %s, %.1f s', one_line(command, 100),
+                      answer.status, describe(answer), time.monotonic() - started)
+        refusal = KEY_REFUSES.search(answer.text) if answer.status else None
+        if refusal:
+            raise NotAllowed("%s: %s" % (self._login.host, one_line(refusal.group())))
+        return answer
+
+    def hang_up(self):
+        """Drop the session, if there is one."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+
+    def _log_in(self):
+        try:
+            return self._log_in_once()
+        except HostBusy as busy:
+            logging.warning("%s; one more try", busy)
+            time.sleep(1)
+            return self._log_in_once()
+
+    def _log_in_once(self):
+        started = time.monotonic()
+        session = Session(self._login)
+        try:
+            session.open(min(self._bounds.login, max(0.1, self.left())))
+        except BaseException:
+            session.close()
+            raise
+        logging.info("logged in to %s, %.1f s", self._login.host, time.monotonic() - started)
+        self.deadline = max(self.deadline, time.monotonic() + self._grace)
+        return session
+
+    def again(self, question):
+        """question() once more where the line or hostd failed it and there is time for it."""
+        try:
+            return question()
+        except (LineError, HostdFailed) as error:
+            if self.left() < 3:
+                raise
+            logging.warning("%s; asking again", error)
+            time.sleep(0.3)
+            return question()
+
+    # -- which VM
+
+    def inventory(self, anew=False):
+        """The host's registered VMs; HostdFailed where it does not list them, NotAllowed."""
+        if self._inventory is None or anew:
+            answer = self.ask("vim-cmd vmsvc/getallvms")
+            self._check_may_ask(answer)
+            try:
+                self._inventory = parse_inventory(answer)
+            except HostdFailed as error:
+                raise HostdFailed("%s: %s; see /etc/init.d/hostd status on the host"
+                                  % (self._login.host, error))
+        return self._inventory
+
+    def _check_may_ask(self, answer):
+        if answer.status == 127:
+            raise NotAllowed("%s: its shell has no vim-cmd, so this is not an ESXi host; check ip= "
+                             '(host: "%s")' % (self._login.host, reason_in(answer)))
+        if answer.status != 0 and DENIED.search(answer.text):
+            raise NotAllowed("%s: the user %s may not run vim-cmd; give it the Administrator role "
+                             '(host: "%s")'
+                             % (self._login.host, self._login.user, reason_in(answer)))
+
+    def find(self, plug, anew=False):
+        """The one VM a plug means: its exact display name, or its UUID; NoSuchVM, AmbiguousVM."""
+        found = [row for row in self.inventory(anew).rows if plug in row.names]
+        if len(found) > 1 or any(row.doubtful for row in found):
+            found = [row for row in found if self._is_named(row, plug)]
+        if plain_uuid(plug):
+            found += [row for row in self._with_uuid(plug) if row not in found]
+        if len(found) > 1:
+            raise AmbiguousVM("%s: %s means several VMs: %s; rename one of them, or use a UUID" % (
+                self._login.host, show(plug), " and ".join(map(describe_row, found))))
+        if not found:
+            return self._not_found(plug, anew)
+        name = plug if plug in found[0].names else found[0].names[0]
+        return VM(plug, name, found[0].vmid, found[0].file)
+
+    def _not_found(self, plug, anew):
+        if not anew:  # a list may have been cut short on its way: look twice before saying no
+            return self.find(plug, anew=True)
+        inventory = self.inventory()
+        hints = near_misses(plug, inventory.rows)
+        near = "; did you mean %s?" % " or ".join(hints) if hints else ""
+        if inventory.skipped:
+            near += "; the host cannot read %d of its VMs (Skipping invalid VM %s)" % (
+                len(inventory.skipped), ", ".join(inventory.skipped[:5]))
+        raise NoSuchVM("%s: no VM is called %s%s; -o list shows the names"
+                       % (self._login.host, show(plug), near))
+
+    def _is_named(self, row, plug):
+        """Settle a doubtful row: does hostd call the VM of that Vmid by that name?"""
+        for _ in range(2):
+            answer = self.ask("vim-cmd vmsvc/get.summary " + row.vmid)
+            if is_unknown_vmid(answer):
+                return False
+            name = parse_summary_name(answer)
+            if name is not None:
+                return name == plug
+        raise AmbiguousVM("%s: which VM is called %s cannot be settled: %s is in doubt, and "
+                          "get.summary says: %s; look for a note that imitates a list of VMs"
+                          % (self._login.host, show(plug), describe_row(row), reason_in(answer)))
+
+    def _with_uuid(self, plug):
+        wanted = plain_uuid(plug)
+        paths = {path for path, key, value in self.vmx_values(self.inventory().rows)
+                 if key in ("uuid.bios", "vc.uuid") and plain_uuid(value) == wanted}
+        return [row for row in self.inventory().rows if paths.intersection(vmx_paths(row.file))]
+
+    def _vmx_values(self, rows):
+        """UUIDs and suspend images of these VMs, read from their .vmx files in one go."""
+        start = "grep -isHE %s /dev/null" % quote(VMX_PATTERN)
+        commands = [start] if rows else []
+        for path in [path for row in rows for path in vmx_paths(row.file)]:
+            if len(commands[-1]) + len(path) > LONGEST_COMMAND:
+                commands.append(start)
+            commands[-1] += " " + quote(path)
+        return [value for command in commands for value in parse_vmx_values(self.ask(command))]
+
+    def power_states(self):
+        """[(InventoryRow, state), ...] of all VMs, by two host commands however many there are."""
+        rows = self.inventory().rows
+        running = self.processes("esxcli")
+        if running is None:
+            raise HostdFailed("%s: esxcli does not list the running VMs; see /etc/init.d/hostd "
+                              "status on the host" % self._login.host)
+        names = {process.name for process in running}
+        resting = [row for row in rows if not names.intersection(row.names)]
+        suspended = {path for path, key, value in self.vmx_values(resting)
+                     if key == "checkpoint.vmstate" and value}
+
+        def state_of(row):
+            if row not in resting:
+                return "on"
+            return "suspended" if suspended.intersection(vmx_paths(row.file)) else "off"
+
+        return [(row, state_of(row)) for row in rows]
+
+    def is_absent(self, plug):
+        """Whether the VM is proven not to be on this host: neither registered nor running."""
+        inventory = self.inventory()
+        processes = self.processes("esxcli")
+        if not inventory.complete or processes is None or self.match(processes, plug, None):
+            return False
+        if plain_uuid(plug) is None:
+            return True
+        known = {path for path, key, _ in self.vmx_values(inventory.rows) if key == "uuid.bios"}
+        return all(known.intersection(vmx_paths(row.file)) for row in inventory.rows)
+
+    # -- its power
+
+    def power_state(self, vm, bound=None):
+        """ "on", "off", "suspended", or None where the host gave no usable answer; NoSuchVM."""
+        answer = self.ask("vim-cmd vmsvc/power.getstate " + vm.vmid, bound)
+        if is_unknown_vmid(answer):
+            raise NoSuchVM("%s: %s has left the list of VMs; try again"
+                           % (self._login.host, describe_vm(vm)))
+        return parse_power_state(answer)
+
+    def look(self, plug):
+        """The VM of a plug and its power state; finds it anew where its Vmid changed meanwhile."""
+        vm = self.find(plug)
+        try:
+            return vm, self.power_state(vm)
+        except NoSuchVM:
+            vm = self.find(plug, anew=True)
+            return vm, self.power_state(vm)
+
+    def switch(self, vm, state):
+        """Send power.on or power.off; the Answer proves nothing (facts: 3.1)."""
+        started = time.monotonic()
+        answer = self.ask("vim-cmd vmsvc/power.%s %s" % (state, vm.vmid), self._bounds.power)
+        logging.info("%s: power.%s sent, %s, %.1f s", describe_vm(vm), state,
+                     "taken" if answer.status == 0 else reason_in(answer),
+                     time.monotonic() - started)
+        return answer
+
+    def question_of(self, vm):
+        """The question a VM waits with and how to answer it, as half a sentence, or "" """
+        try:
+            question = parse_question(self.ask("vim-cmd vmsvc/message " + vm.vmid, 5))
+        except FenceError as error:
+            logging.info("whether a question is pending cannot be asked: %s", error)
+            return ""
+        if question is None:
+            return ""
+        return 'it waits with the question "%s"; answer with: vim-cmd vmsvc/message %s %s N (N: %s)' % (
+            question.text, vm.vmid, question.qid, ", ".join(question.choices))
+
+    # -- its processes
+
+    def processes(self, tool):
+        """The running VMs as esxcli or localcli lists them; None where the list is damaged."""
+        return parse_processes(self.ask(tool + " vm process list"))
+
+    def match(self, processes, plug, vm):
+        """The processes that are, or may be, those of a VM.
+
+        By its configuration file, where hostd has told that; else by whatever fits, name, UUID or
+        the end of the path, so that a VM that runs is never taken for gone.
+        """
+        if vm is not None:
+            files = self._config_files(vm)
+            exact = [process for process in processes if process.config_file in files]
+            if exact:
+                return exact
+        uuid = plain_uuid(plug)
+        names = (plug,) if vm is None else (vm.plug, vm.name)
+        tails = () if vm is None else tuple("/" + path for _, path in split_file(vm.file))
+        return [process for process in processes
+                if process.name in names or process.config_file.endswith(tails)
+                or (uuid is not None and process.uuid == uuid)]
+
+    def _config_files(self, vm):
+        """A VM's configuration file as processes show it: under its volume's UUID (facts: 6)."""
+        if vm.file not in self._volumes:
+            pairs = [pair for pair in split_file(vm.file) if pair[0]]
+            paths = " ".join(quote("/vmfs/volumes/" + datastore) for datastore, _ in pairs)
+            answer = self.ask("readlink -f " + paths, 5) if pairs else Answer(0, "")
+            folders = [line for line in lines_of(answer.text) if line.startswith("/vmfs/volumes/")]
+            self._volumes[vm.file] = set(vmx_paths(vm.file)).union(
+                folder.rstrip("/") + "/" + path for folder in folders for _, path in pairs)
+        return self._volumes[vm.file]
+
+    def kill(self, tool, how, process, name):
+        """Kill a VM's process by soft, hard or force; the Answer proves nothing."""
+        started = time.monotonic()
+        answer = self.ask("%s vm process kill -t %s -w %s" % (tool, how, process.world_id))
+        logging.warning("%s: %s vm process kill %s sent to world %s, %s, %.1f s", name, tool, how,
+                        process.world_id, "taken" if answer.status == 0 else reason_in(answer),
+                        time.monotonic() - started)
+        return answer
+
+
+def quote(path):
+    """A path as one word for the host's shell."""
+    return "'%s'" % path.replace("'", "'\\''")
+
+
+def describe(answer):
+    """What an answer says, short, for the log."""
+    lines = [line for line in lines_of(answer.text) if line.strip()]
+    return '"%s"' % one_line(lines[-1], 100) if 0 < len(lines) < 4 else "%d lines" % len(lines)
+
+
+def describe_row(row):
+    """A row of the list of VMs, for messages."""
+    return "%s (Vmid %s, %s)" % (show(row.names[0]), row.vmid, row.file)
+
+
+def describe_vm(vm):
+    """A VM, for messages."""
+    return "%s (Vmid %s)" % (show(vm.name), vm.vmid)
+
+
+class PowerOff:
+    """The ladder that switches one VM off for certain.
+
+    1. power.off, then power.getstate.  2. esxcli vm process kill soft, hard, force.  3. The same
+    through localcli where hostd is silent. Climbed again until the VM is proven off or the time
+    is up. Proof is hostd's word "Powered off"; or, where hostd is silent, that the VM's process
+    was there and is gone from the list.
+    """
+
+    def __init__(self, host, plug, may_kill, look):
+        self._host = host
+        self._plug = plug
+        self._may_kill = may_kill
+        self._look = look
+        self.vm = look.vm
+        self._was_on = look.state == "on"
+        self._sighted = None
+        self._speaks = True
+        self._refusals = 0
+        self._tried = OrderedDict()
+        self._trouble = look.trouble or ""
+
+    def run(self):
+        """Returns when the VM is proven off; raises PowerFailed, saying what was tried."""
+        while True:
+            try:
+                if self._climb():
+                    return
+            except (NotAllowed, AmbiguousVM, LoginRefused, PowerFailed):
+                raise
+            except FenceError as error:
+                self._note(str(error))
+            if self._host.left() < 2:
+                raise self._failure()
+            time.sleep(0.7)
+
+    def _climb(self):
+        """All rungs once; True when the VM is proven off."""
+        try:
+            return self._through_hostd()
+        except (SessionSilent, HostdFailed) as error:
+            self._note(str(error))
+            self._speaks = False
+            return self._may_kill and self._kill_with("localcli")
+
+    def _through_hostd(self):
+        """Rungs 1 and 2; SessionSilent or HostdFailed where hostd is silent."""
+        look, self._look = self._look, None
+        if look is None:
+            try:
+                look = Look(*self._host.look(self._plug), trouble=None)
+            except NoSuchVM as missing:
+                return self._without_row(missing)
+        if look.trouble:
+            raise HostdFailed(look.trouble)
+        self.vm, self._speaks = look.vm, True
+        self._was_on = self._was_on or look.state == "on"
+        if look.state == "off":
+            return self._proven('hostd says "Powered off"')
+        if self._power_off():
+            return True
+        if look.state == "suspended" and self._refusals >= 2:
+            raise self._failure("it is suspended, and power.off is refused: " + self._trouble)
+        return self._may_kill and self._kill_with("esxcli")
+
+    def _power_off(self):
+        """Rung 1."""
+        self._tried["power.off"] = True
+        wait = 0
+        try:
+            answer = self._host.switch(self.vm, "off")
+            if answer.status == 0:
+                wait = 3
+            else:
+                self._refusals += 1
+                self._note("power.off was refused: " + reason_in(answer))
+        except SessionSilent as error:
+            self._note(str(error))
+        return self._is_off_within(wait)
+
+    def _without_row(self, missing):
+        """hostd does not list the VM: final, unless it admits to VMs it cannot read (facts: 1.3)"""
+        known = self.vm is not None or not self._host.inventory().complete
+        if not known or not self._may_kill:
+            raise PowerFailed(str(missing))
+        self._note(str(missing))
+        self._speaks = False
+        return self._kill_with("esxcli")
+
+    def _kill_with(self, tool):
+        """Rung 2 through esxcli, rung 3 through localcli."""
+        for how in KILLS:
+            _, process = self._sight(tool)
+            if process is None:
+                break
+            self._tried["%s kill %s" % (tool, how)] = True
+            self._host.kill(tool, how, process, self._described())
+            if self._is_gone_within(tool, 3) and self._is_confirmed(tool):
+                return True
+        return self._is_confirmed(tool)
+
+    def _sight(self, tool):
+        """(all processes, the VM's process or None); HostdFailed where there is no sound list."""
+        processes = self._host.processes(tool)
+        if processes is None:
+            raise HostdFailed("%s does not list the running VMs" % tool)
+        found = self._host.match(processes, self._plug, self.vm)
+        if len(found) > 1:
+            raise AmbiguousVM("%s means several running VMs: %s; nothing more was killed" % (
+                show(self._plug), " and ".join("world %s (%s)" % (each.world_id, each.config_file)
+                                               for each in found)))
+        if found:
+            self._sighted = found[0]
+        return processes, found[0] if found else None
+
+    def _is_gone_within(self, tool, seconds):
+        until = time.monotonic() + seconds
+        while self._host.left() > 1:
+            if self._sight(tool)[1] is None:
+                return True
+            if time.monotonic() > until:
+                break
+            time.sleep(0.5)
+        return False
+
+    def _is_confirmed(self, tool):
+        """The proof, by hostd where it speaks, else by the list of processes."""
+        if self._speaks:
+            return self._is_off_within(3)
+        return self._is_gone_for_good(tool) and self._proven(
+            "hostd is silent about it, and its process is gone from %s's list" % tool)
+
+    def _is_off_within(self, seconds):
+        """Whether hostd says "Powered off" by then; where it talks nonsense it counts as silent."""
+        until = time.monotonic() + seconds
+        while True:
+            state = self._host.power_state(self.vm, 5)
+            self._speaks = state is not None
+            if state == "off":
+                return self._proven('hostd says "Powered off"')
+            if time.monotonic() > until or self._host.left() < 1:
+                return False
+            time.sleep(0.5)
+
+    def _is_gone_for_good(self, tool):
+        """Two looks at the list a second apart; three where it is empty.
+
+        An empty list is also what a damaged answer looks like: it counts only for a process that
+        was seen in a list before.
+        """
+        for look in (1, 2, 3):
+            processes, process = self._sight(tool)
+            if process is not None:
+                return False
+            if not self._sighted and not (processes and self._was_on):
+                return False
+            if processes and look == 2:
+                return True
+            if look < 3:
+                time.sleep(1)
+        return True
+
+    def _proven(self, proof):
+        log = logging.warning if len(self._tried) > 1 else logging.info
+        log("%s is off: %s", self._described(), proof)
+        return True
+
+    def _described(self):
+        vmid = ", Vmid %s" % self.vm.vmid if self.vm else ""
+        world = ", world %s" % self._sighted.world_id if self._sighted else ""
+        return show(self._plug) + vmid + world
+
+    def _note(self, trouble):
+        self._trouble = trouble
+        logging.warning("%s is not off yet: %s", self._described(), trouble)
+
+    def _failure(self, cause=None):
+        tried = ", ".join(self._tried) or "nothing could be sent"
+        question = self._host.question_of(self.vm) if self.vm and self._host.left() > 1 else ""
+        return PowerFailed("%s is not proven off: %s; tried: %s; switch it off on the host itself" % (
+            self._described(), question or cause or self._trouble or "it stays on", tried))
+
+
+def power_on(host, vm, tries):
+    """Switch a VM on and see that it is; raises PowerFailed with the host's reason.
+
+    power.on may report success and fail, report failure and succeed, and hangs for as long as the
+    VM waits with a question (facts: 3.1, 3.2).
+    """
+    for _ in range(tries):
+        reason = "it stays off"
+        try:
+            answer = host.switch(vm, "on")
+            if answer.status != 0:
+                reason = reason_in(answer)
+        except LineError as error:
+            reason = str(error)
+        until = time.monotonic() + 3
+        while host.left() > 0.5:
+            if host.power_state(vm, 5) == "on":
+                logging.info('%s is on: hostd says "Powered on"', describe_vm(vm))
+                return
+            if time.monotonic() > until or reason != "it stays off":
+                break
+            time.sleep(0.5)
+        if host.left() < 2:
+            break
+    raise PowerFailed("%s could not be switched on: %s; look at its events on the host"
+                      % (describe_vm(vm), host.question_of(vm) or reason))
+
+
+# ---------------------------------------------------------------------------------------------
+# 4. The agent
+# ---------------------------------------------------------------------------------------------
+
+# seconds from the start to the verdict, with the end of the interpreter taken off; a delay is added
+VERDICT = {"off": 43.5, "on": 43.5, "reboot": 53.5}
+VERDICT_OF_READING = 19.0
+GRACE_OF_READING = 2.5
+
+DEVICE_OPTIONS = ["ipaddr", "login", "passwd", "cmd_prompt", "secure", "port", "missing_as_off",
+                  "known_hosts", "no_kill"]
+
+
+def define_options():
+    """Adapt the library's options to this agent and add its own."""
+    all_opt["secure"]["default"] = "1"
+    all_opt["login_timeout"]["default"] = "19"
+    all_opt["shell_timeout"]["default"] = "10"
+    all_opt["power_timeout"]["default"] = "12"
+    all_opt["port"]["help"] = (
+        "-n, --plug=[name]              Display name of the VM, letter for letter, or its UUID")
+    all_opt["port"]["shortdesc"] = "Display name of the VM, letter for letter, or its UUID"
+    all_opt["cmd_prompt"]["help"] = (
+        "-c, --command-prompt=[prompt]  Without effect, kept for configurations of fence_ESXi")
+    all_opt["known_hosts"] = {
+        "getopt": ":",
+        "longopt": "known-hosts",
+        "help": "--known-hosts=[file]           Accept only a host key that stands in this file",
+        "required": "0",
+        "shortdesc": "Accept only a host key that stands in this known_hosts file",
+        "order": 200,
+    }
+    all_opt["no_kill"] = {
+        "getopt": "",
+        "longopt": "no-kill",
+        "help": "--no-kill                      Off by power.off only: never kill the VM's process "
+                "where that fails, for admins who would rather have a failed fencing than a VM "
+                "killed outside of hostd",
+        "required": "0",
+        "shortdesc": "Off by power.off only: never kill the process of the VM",
+        "order": 200,
+    }
+
+
+def documentation():
+    """What metadata, help and man page say about the agent."""
+    return {
+        "shortdesc": "Fence agent for VMs on VMware ESXi, by SSH and vim-cmd",
+        "longdesc": (
+            "fence_esxi is a power fencing agent for virtual machines on a standalone VMware ESXi "
+            "host. It logs in by SSH and runs vim-cmd there, which works with the free licence "
+            "too, where the vSphere API refuses every power operation.\n\n"
+            "The plug is the display name of the VM, letter for letter, or its UUID; never a Vmid. "
+            "A VM is reported off only when the host proves it: where power.off is not enough, the "
+            "process of the VM is killed, by esxcli and, where hostd is silent, by localcli. Off "
+            "ends with a verdict within 45 seconds, reboot within 55, the rest within 20."
+        ),
+        "vendorurl": "https://www.vmware.com",
+    }
+
+
+class Agent:
+    """The callbacks the fencing library calls with (connection, options); the connection is ours"""
+
+    def __init__(self, options):
+        self._host = None
+        self._options = options
+        self._action = options["--action"]
+        self._looks = {}
+        self._off_deadline = self._final_deadline = 0.0
+
+    def prepare(self):
+        """Read the options; raises BadInput. The login waits for the first question."""
+        options = self._options
+        login = Login(ssh_argv(options), options["--username"], options["--ip"], _port(options),
+                      secret_of(options), options.get("--identity-file"),
+                      options.get("--known-hosts"))
+        if options.get("--command-prompt"):
+            logging.info("command_prompt has no effect: the agent does not wait for a prompt")
+        bounds = Bounds(seconds(options, "--login-timeout"), seconds(options, "--shell-timeout"),
+                        seconds(options, "--power-timeout"))
+        delays = self._action in ("off", "reboot")
+        start = STARTED + (whole_number(options, "--delay") if delays else 0)
+        self._off_deadline = start + VERDICT["off"]
+        self._final_deadline = start + VERDICT.get(self._action, VERDICT_OF_READING)
+        grace = 0.0 if self._action in VERDICT else GRACE_OF_READING
+        self._host = EsxiHost(login, bounds, self._final_deadline, grace)
+
+    def close(self):
+        """Hang up."""
+        if self._host is not None:
+            self._host.hang_up()
+
+    def get_power(self, _, options):
+        """ "on" or "off" of the plug, as the library wants it; off only where hostd says so.
+
+        For off and reboot everything else counts as "on": the ladder has the last word then.
+        """
+        plug = plug_of(options)
+        is_cutting = self._action in ("off", "reboot")
+        try:
+            look = self._first_look(plug, is_cutting)
+        except NoSuchVM as missing:
+            return self._missing(plug, missing, is_cutting)
+        self._looks[plug] = look
+        if look is not None and look.state in ("on", "off"):
+            return look.state
+        if is_cutting:
+            return "on"
+        if look.state == "suspended":
+            raise PowerFailed(
+                "%s is suspended, which is neither on nor off, and switching it on would resume a "
+                "stale node; power it off on the host, or fence it with off" % describe_vm(look.vm))
+        raise PowerFailed("%s: the host gave no usable power state for it; see /etc/init.d/hostd "
+                          "status on the host" % describe_vm(look.vm))
+
+    def _first_look(self, plug, is_cutting):
+        """The Look at a plug; None where the ladder shall look for itself."""
+        if not is_cutting:
+            vm, state = self._host.again(lambda: self._host.look(plug))
+            if state is None:
+                vm, state = self._host.again(lambda: self._host.look(plug))
+            return Look(vm, state, None)
+        vm = None
+        try:
+            vm = self._host.find(plug)
+            return Look(*self._host.look(plug), trouble=None)
+        except SessionSilent as silence:
+            logging.warning("%s; taking it for on", silence)
+            return Look(vm, None, str(silence))
+        except (SessionLost, HostdFailed) as error:
+            logging.warning("%s; taking %s for on", error, show(plug))
+            return None
+
+    def _missing(self, plug, missing, is_cutting):
+        if is_true(self._options, "--missing-as-off"):
+            if self._host.again(lambda: self._host.is_absent(plug)):
+                logging.info("%s; off, as missing_as_off says", missing)
+                return "off"
+            raise NoSuchVM("%s; and missing_as_off cannot be used, because that the VM is not on "
+                           "the host is not certain" % missing)
+        if is_cutting and self._may_kill() and not self._host.inventory().complete:
+            self._looks[plug] = None
+            return "on"
+        raise missing
+
+    def _may_kill(self):
+        return not is_true(self._options, "--no-kill")
+
+    def set_power(self, _, options):
+        """Switch the plug off for certain, or on; raises PowerFailed, never returns in doubt."""
+        plug = plug_of(options)
+        look = self._looks.pop(plug, None)
+        if options["--action"] == "off":
+            self._host.deadline = self._off_deadline
+            # what was off a while ago, while other plugs were switched, is looked at again
+            fresh = look if look is not None and look.state != "off" else None
+            ladder = PowerOff(self._host, plug, self._may_kill(), fresh)
+            ladder.run()
+            self._looks[plug] = Look(ladder.vm, "off", None)
+        elif look is None or look.state != "on":
+            self._host.deadline = self._final_deadline
+            self._switch_on(plug, look.vm if look else None)
+        return True
+
+    def _switch_on(self, plug, vm):
+        tries = whole_number(self._options, "--retry-on") + (1 if self._action == "on" else 0)
+        try:
+            power_on(self._host, vm or self._host.find(plug), max(1, tries))
+        except NoSuchVM:
+            power_on(self._host, self._host.find(plug, anew=True), 1)
+
+    def get_list(self, _, options):
+        """{name: (Vmids, power state)}; asks for power states only where list-status wants them."""
+        if options.get("--original-action") == "list-status":
+            states = self._host.again(self._host.power_states)
+        else:
+            states = [(row, None) for row in self._host.again(self._host.inventory).rows]
+        outlets = OrderedDict()
+        for row, state in states:
+            vmids, known = outlets.get(row.names[0], ("", state))
+            vmids = vmids + "+" + row.vmid if vmids else row.vmid
+            outlets[row.names[0]] = (vmids, state if state == known else "unknown")
+        return outlets
+
+
+def plug_of(options):
+    """The plug of this call; raises BadInput where it is empty."""
+    plug = options.get("--plug") or ""
+    if not plug.strip():
+        raise BadInput("plug= is empty; give the display name of a VM, as -o list shows it")
+    return plug
+
+
+def whole_number(options, name):
+    """The value of an option that counts something, 0 where it is not given; raises BadInput."""
+    value = str(options.get(name) or "0")
+    if not re.match(r"[0-9]{1,6}\Z", value):
+        raise BadInput("%s=%s is not a whole number" % (name.lstrip("-"), show(value)))
+    return int(value)
+
+
+def seconds(options, name):
+    """A time limit in seconds; Pacemaker's 0, no limit, means the agent's own."""
+    key = name.lstrip("-").replace("-", "_")
+    return whole_number(options, name) or int(all_opt[key]["default"])
+
+
+def secret_of(options):
+    """What answers the one prompt of ssh: password or passphrase; raises BadInput."""
+    secret = options.get("--password")
+    if not secret and not options.get("--identity-file"):
+        raise BadInput("the password is empty; set password= or password_script=, or use a key "
+                       "with identity_file=")
+    if secret and re.search(r"[\x00-\x1f\x7f]", secret):
+        raise BadInput("the password holds a control character, which ssh cannot be given")
+    return secret
+
+
+def hide_from_process_list(options):
+    """Overwrite the password in this process's own command line, which ps shows to everybody."""
+    secret = os.fsencode(options.get("--password") or "")
+    if not secret or len(sys.argv) < 2:
+        return
+    try:
+        with open("/proc/self/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        start, end = int(fields[45]), int(fields[46])
+        with open("/proc/self/mem", "r+b", 0) as memory:
+            memory.seek(start)
+            words = memory.read(end - start).split(b"\0")
+            hidden = [re.sub(b"(?s)^(-p|--[a-z-]+=|)%s$" % re.escape(secret),
+                             lambda m: m.group(1) + b"*" * len(secret), word) for word in words]
+            memory.seek(start)
+            memory.write(b"\0".join(hidden))
+    except (OSError, IndexError, ValueError) as error:
+        logging.debug("the command line stays visible to ps: %s", error)
+
+
+class CleanLog(logging.Filter):
+    """Keeps from the log what must not be there: unprintable text, and values of unknown options"""
+
+    def filter(self, record):
+        text = record.getMessage()
+        # the library quotes the whole line, and a misspelt password= is an unknown option too
+        text = re.sub(r"(Ignoring unknown option '[^'=]*)=.*", r"\1'", text, flags=re.DOTALL)
+        # the system log refuses what is not valid text
+        record.msg = text.encode("utf-8", "backslashreplace").decode("utf-8").rstrip("\n")
+        record.args = ()
+        return True
+
+
+def use_utf8():
+    """Make arguments and standard streams UTF-8: Pacemaker starts agents in the C locale."""
+    sys.argv = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv]
+    for name, errors in (("stdin", "surrogateescape"), ("stdout", "surrogateescape"),
+                         ("stderr", "backslashreplace")):
+        stream = getattr(sys, name)
+        if stream is not None:
+            setattr(sys, name, io.TextIOWrapper(stream.detach(), encoding="utf-8", errors=errors,
+                                                line_buffering=True))
+
+
+def run(options):
+    """Carry out the action; the exit status. Raises FenceError."""
+    agent = Agent(options)
+    agent.prepare()
+    run_delay(options)
+    try:
+        return fence_action(None, options, None, agent.get_power, agent.get_list, None,
+                            agent.set_power)
+    finally:
+        agent.close()
+
+
+def main():
+    """The agent as a program: options from the command line or stdin, the verdict as exit status"""
+    use_utf8()
+    logging.getLogger().addFilter(CleanLog())
+    atexit.register(atexit_handler)
+    define_options()
+    device_options = list(DEVICE_OPTIONS)
+    options = process_input(device_options)
+    hide_from_process_list(options)
+    options = check_input(device_options, options)
+    show_docs(options, documentation())
+    try:
+        result = run(options)
+    except FenceError as error:
+        logging.error("%s", error)
+        result = 1
+    except KeyboardInterrupt:
+        logging.error("interrupted")
+        result = 1
+    except Exception as error:  # never a traceback; -v has it
+        logging.error("internal error, please report it: %s: %s", type(error).__name__, error)
+        logging.debug("where it happened", exc_info=True)
+        result = 1
+    sys.exit(result)
+
+
+if __name__ == "__main__":
+    main()
