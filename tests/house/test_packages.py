@@ -1,0 +1,153 @@
+"""The packages in dist/: what is in them, and what they do to a clean userland.
+
+`make test-packages` builds them first. The userland is a minimal Debian of its own (tools/userland);
+apt itself fetches what the package depends on, so a forgotten dependency is seen.
+"""
+
+import re
+
+import pytest
+from conftest import PROJECT, run, succeed
+
+pytestmark = pytest.mark.packaging
+
+AGENT = "/usr/sbin/fence_esxi"
+OLD_NAME = "/usr/sbin/fence_ESXi"
+
+
+def package(pattern):
+    (path,) = (PROJECT / "dist").glob(pattern)
+    return path
+
+
+@pytest.fixture(scope="module")
+def deb():
+    return package("fence-agents-esxi_*_all.deb")
+
+
+@pytest.fixture(scope="module")
+def compat_deb():
+    return package("fence-agents-esxi-compat_*_all.deb")
+
+
+@pytest.fixture(scope="module")
+def rpm():
+    return package("fence-agents-esxi-[0-9]*.noarch.rpm")
+
+
+@pytest.fixture(scope="module")
+def compat_rpm():
+    return package("fence-agents-esxi-compat-*.noarch.rpm")
+
+
+class Userland:
+    """A clean Debian 12 of which a test may change everything."""
+
+    def __init__(self, disk):
+        self.disk = disk
+
+    def run(self, *command):
+        return run(PROJECT / "tools/userland", "bookworm", self.disk, *command)
+
+    def succeed(self, *command):
+        return succeed(PROJECT / "tools/userland", "bookworm", self.disk, *command)
+
+    def give(self, *files):
+        """Put files into its /srv; their paths there are returned."""
+        place = self.disk / "upper/srv"
+        place.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            (place / file.name).write_bytes(file.read_bytes())
+        return [f"/srv/{file.name}" for file in files]
+
+    def is_there(self, path):
+        return self.run("test", "-e", path, "-o", "-L", path).returncode == 0
+
+
+@pytest.fixture
+def userland(tmp_path):
+    return Userland(tmp_path / "disk")
+
+
+@pytest.fixture
+def with_agent(userland, deb):
+    """A userland in which apt has installed the agent, and what it depends on."""
+    (path,) = userland.give(deb)
+    userland.succeed("apt-get", "install", "-y", "--no-install-recommends", path)
+    return userland
+
+
+def test_the_deb_holds_agent_and_man_page(deb):
+    listed = succeed("dpkg-deb", "--contents", deb).splitlines()
+    files = [line.split()[5] for line in listed if not line.startswith("d")]
+    assert [name for name in files if "/share/doc/" not in name] == [
+        "./usr/sbin/fence_esxi",
+        "./usr/share/man/man8/fence_esxi.8.gz",
+    ]
+
+
+def test_the_deb_depends_on_what_the_agent_needs(deb):
+    depends = succeed("dpkg-deb", "--field", deb, "Depends")
+    names = re.findall(r"[a-z][a-z0-9-]+", depends)
+    assert names == ["fence-agents-common", "fence-agents", "openssh-client", "python3"]
+
+
+def test_the_deb_is_installed_used_and_purged(with_agent):
+    assert '<resource-agent name="fence_esxi"' in with_agent.succeed(AGENT, "-o", "metadata")
+    assert with_agent.is_there("/usr/bin/ssh")
+    with_agent.succeed("apt-get", "purge", "-y", "fence-agents-esxi")
+    assert not with_agent.is_there(AGENT)
+    left = with_agent.succeed("find", "/usr", "/etc", "/var/lib/dpkg/info", "-iname", "*esxi*")
+    assert left == ""
+
+
+def test_moving_over_from_the_old_script_and_back(with_agent, compat_deb):
+    """Before, after, and how to go back, with the old script never lost."""
+    with_agent.succeed("sh", "-c", f"echo 'the old script' >{OLD_NAME}")
+    (path,) = with_agent.give(compat_deb)
+
+    refused = with_agent.run("dpkg", "--install", path)
+    assert refused.returncode != 0
+    assert f"mv {OLD_NAME} {OLD_NAME}.old" in refused.stderr
+    assert with_agent.succeed("cat", OLD_NAME) == "the old script\n"
+
+    with_agent.succeed("mv", OLD_NAME, f"{OLD_NAME}.old")
+    with_agent.succeed("dpkg", "--install", path)
+    assert '<resource-agent name="fence_' in with_agent.succeed(OLD_NAME, "-o", "metadata")
+    with_agent.succeed("dpkg", "--install", path)
+
+    with_agent.succeed("apt-get", "purge", "-y", "fence-agents-esxi-compat")
+    assert not with_agent.is_there(OLD_NAME)
+    assert with_agent.is_there(AGENT)
+    with_agent.succeed("mv", f"{OLD_NAME}.old", OLD_NAME)
+    assert with_agent.succeed("cat", OLD_NAME) == "the old script\n"
+
+
+def test_the_rpm_holds_agent_and_man_page(rpm, compat_rpm):
+    files = succeed("rpm", "--query", "--package", "--list", rpm).split()
+    assert AGENT in files
+    assert "/usr/share/man/man8/fence_esxi.8.gz" in files
+    assert [name for name in files if "/sbin/" in name] == [AGENT]
+    files = succeed("rpm", "--query", "--package", "--list", compat_rpm).split()
+    assert sorted(files) == [OLD_NAME, "/usr/share/man/man8/fence_ESXi.8.gz"]
+
+
+def test_the_rpm_requires_what_the_agent_needs(rpm, compat_rpm):
+    requires = succeed("rpm", "--query", "--package", "--requires", rpm)
+    for name in ("/usr/bin/python3", "fence-agents-common", "openssh-clients"):
+        assert name in requires
+    assert "fence-agents-esxi =" in succeed(
+        "rpm", "--query", "--package", "--requires", compat_rpm
+    )
+
+
+def test_the_compat_rpm_refuses_an_old_script(userland, compat_rpm):
+    """rpm runs this text before it unpacks; the text is run as it is in the package."""
+    scripts = succeed("rpm", "--query", "--package", "--queryformat", "%{PREIN}", compat_rpm)
+    userland.succeed("sh", "-c", scripts)
+    userland.succeed("sh", "-c", f"echo 'the old script' >{OLD_NAME}")
+    refused = userland.run("sh", "-c", scripts)
+    assert refused.returncode != 0
+    assert f"mv {OLD_NAME} {OLD_NAME}.old" in refused.stderr
+
+
