@@ -46,13 +46,15 @@ check: lint ## Lint, and the tests that take no time: what to run before each co
 .PHONY: lint
 lint: ## Read the sources with ruff, mypy, vermin, bandit, shellcheck, codespell
 	@tools/setup test
-	$(VENV)/ruff check .
-	$(VENV)/mypy $(AGENT)
-	$(VENV)/mypy lib/esxi_sim
-	$(VENV)/vermin --quiet --no-tips --violations -t=3.6- $(AGENT) setup.py
-	$(VENV)/bandit --quiet --configfile pyproject.toml --recursive agents
-	shellcheck $(SHELL_SCRIPTS)
-	$(VENV)/codespell
+	@status=0; set -x; \
+	$(VENV)/ruff check . || status=1; \
+	$(VENV)/mypy $(AGENT) || status=1; \
+	$(VENV)/mypy lib/esxi_sim || status=1; \
+	$(VENV)/vermin --quiet --no-tips --violations -t=3.6- $(AGENT) setup.py || status=1; \
+	$(VENV)/bandit --quiet --configfile pyproject.toml --recursive agents || status=1; \
+	shellcheck $(SHELL_SCRIPTS) || status=1; \
+	$(VENV)/codespell || status=1; \
+	exit $$status
 
 .PHONY: cluster
 cluster: ## Start the two-node Pacemaker cluster of the tests, to play with

@@ -1,7 +1,7 @@
 """The packages in dist/: what is in them, and what they do to a clean userland.
 
-`make test-packages` builds them first. The userland is a minimal Debian of its own (tools/userland);
-apt itself fetches what the package depends on, so a forgotten dependency is seen.
+`make test-packages` builds them first. The userland is a minimal Debian of its own
+(tools/userland); apt itself fetches what the package depends on, so a forgotten one is seen.
 """
 
 import re
@@ -136,9 +136,7 @@ def test_the_rpm_requires_what_the_agent_needs(rpm, compat_rpm):
     requires = succeed("rpm", "--query", "--package", "--requires", rpm)
     for name in ("/usr/bin/python3", "fence-agents-common", "openssh-clients"):
         assert name in requires
-    assert "fence-agents-esxi =" in succeed(
-        "rpm", "--query", "--package", "--requires", compat_rpm
-    )
+    assert "fence-agents-esxi =" in succeed("rpm", "--query", "--package", "--requires", compat_rpm)
 
 
 def test_the_compat_rpm_refuses_an_old_script(userland, compat_rpm):
@@ -149,5 +147,3 @@ def test_the_compat_rpm_refuses_an_old_script(userland, compat_rpm):
     refused = userland.run("sh", "-c", scripts)
     assert refused.returncode != 0
     assert f"mv {OLD_NAME} {OLD_NAME}.old" in refused.stderr
-
-
