@@ -350,7 +350,7 @@ def ssh_argv(options):
         argv += ["-o", "PreferredAuthentications=publickey"]
     else:
         argv += ["-o", "PreferredAuthentications=keyboard-interactive,password"]
-    argv += ["-o", "ConnectTimeout=18", "-o", "ServerAliveInterval=5"]
+    argv += ["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=5"]
     argv += ["-o", "ServerAliveCountMax=3", "-T"]
     argv += ["-p", _port(options), "-l", _bare_word(options, "--username")]
     return argv + ["--", _bare_word(options, "--ip"), READ_LOOP]
@@ -428,8 +428,9 @@ class Session:
         self._poll = select.poll()
         for descriptor in self._sources:
             self._poll.register(descriptor, select.POLLIN)
-        self.answered = False
-        self.host_key_accepted = False
+        self._answered_up_to = 0
+        self._secret_given = False
+        self._host_key_accepted = False
 
     def _start(self):
         def own_terminal():
@@ -453,7 +454,7 @@ class Session:
         ready = re.compile(rb"^%s\r?\n" % READY.encode(), re.MULTILINE)
         try:
             while not ready.search(self._received["answers"]):
-                self._receive(started + bound + (2 if self.answered else 0))
+                self._receive(started + bound + (2 if self._secret_given else 0))
                 self._answer_prompt()
         except SessionSilent:
             raise LoginFailed("%s: no answer to the login within %d s; is it an ESXi host, and not "
@@ -483,8 +484,9 @@ class Session:
             raise SessionLost('%s: the connection broke while "%s" ran%s' % (
                 self._where(), one_line(command, 60), self._ssh_said()))
         text = bytes(answers[: end.start()]).decode("utf-8", "surrogateescape")
+        answer = Answer(int(end.group(1)), text)
         del answers[: end.end()]
-        return Answer(int(end.group(1)), text)
+        return answer
 
     def close(self):
         """End ssh at once; there is nothing to wait for."""
@@ -548,12 +550,12 @@ class Session:
 
     def _answer_prompt(self):
         """Answer what ssh asks: the host key once, the password or passphrase once."""
-        asked = self._received["prompt"].decode("utf-8", "replace").replace("\r", "\n")
-        question = asked.rpartition("\n")[2].strip()
+        asked = bytes(self._received["prompt"][self._answered_up_to :]).decode("utf-8", "replace")
+        question = asked.replace("\r", "\n").rpartition("\n")[2].strip()
         if not question:
             return
-        if "(yes/no" in question and not self.host_key_accepted:
-            self.host_key_accepted = True
+        if "(yes/no" in question and not self._host_key_accepted:
+            self._host_key_accepted = True
             self._type("yes")
         elif self._echo_is_off():
             self._give_secret(question)
@@ -565,18 +567,18 @@ class Session:
     def _give_secret(self, question):
         is_passphrase = "passphrase" in question.lower()
         fits = is_passphrase == bool(self._login.key) and re.search("passw|passph", question, re.I)
-        if self.answered:
+        if self._secret_given:
             raise self._refused()
         if not fits or self._login.secret is None:
             what = "the passphrase of the key in password=" if is_passphrase else "another login"
             raise LoginRefused('%s: ssh asks "%s" and there is no answer to that; give %s'
                                % (self._where(), one_line(question, 100), what))
-        self.answered = True
+        self._secret_given = True
         self._type(self._login.secret)
 
     def _type(self, line):
         os.write(self._terminal, (line + "\n").encode("utf-8", "surrogateescape"))
-        del self._received["prompt"][:]
+        self._answered_up_to = len(self._received["prompt"])
 
     # -- why a login failed
 
@@ -593,7 +595,7 @@ class Session:
 
     def _refused(self):
         return refused_login(self._login, self._where(), self._said(), self._hint_of_lock(),
-                             self.answered, self._ssh_said())
+                             self._secret_given, self._ssh_said())
 
     def _hint_of_lock(self):
         said = self._received["prompt"].decode("utf-8", "replace") + " ".join(self._said()[-5:])
@@ -610,8 +612,9 @@ class Session:
             if found:
                 cure = cure(found) if callable(cure) else cure
                 return LoginFailed("%s: %s; %s%s" % (self._where(), cause, cure, self._ssh_said()))
-        if re.search(r"kex_exchange_identification|[Cc]onnection (?:reset|closed)|Broken pipe", last):
-            return HostBusy("%s: the host closed the connection at once; it may be busy (sshd's "
+        if re.search(r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe", last):
+            kind = LoginFailed if self._secret_given else HostBusy
+            return kind("%s: the host closed the connection at once; it may be busy (sshd's "
                             "MaxStartups) or restarting, try again%s"
                             % (self._where(), self._ssh_said()))
         shell = one_line(self._received["answers"].decode("utf-8", "replace"), 100)
@@ -646,12 +649,12 @@ LOGIN_FAILURES = (
 )
 
 
-def refused_login(login, where, words, locked, answered, ssh_said):
+def refused_login(login, where, words, locked, secret_given, ssh_said):
     """The LoginRefused for a host that wants no more of us: one cause, one thing to do."""
     bad_key = [word for word in words if re.match(r'Load key "|.*UNPROTECTED PRIVATE KEY', word)]
     if login.key and bad_key:
         cause, cure = "the identity file %s cannot be used" % login.key, one_line(bad_key[0])
-    elif login.key and answered:
+    elif login.key and secret_given:
         cause = "the host did not log in with %s" % login.key
         cure = "the passphrase in password= is wrong, or the key is not the host's"
     elif login.key:
@@ -852,7 +855,7 @@ class EsxiHost:
                  if key in ("uuid.bios", "vc.uuid") and plain_uuid(value) == wanted}
         return [row for row in self.inventory().rows if paths.intersection(vmx_paths(row.file))]
 
-    def _vmx_values(self, rows):
+    def vmx_values(self, rows):
         """UUIDs and suspend images of these VMs, read from their .vmx files in one go."""
         start = "grep -isHE %s /dev/null" % quote(VMX_PATTERN)
         commands = [start] if rows else []
@@ -902,9 +905,9 @@ class EsxiHost:
                            % (self._login.host, describe_vm(vm)))
         return parse_power_state(answer)
 
-    def look(self, plug):
+    def look(self, plug, vm=None):
         """The VM of a plug and its power state; finds it anew where its Vmid changed meanwhile."""
-        vm = self.find(plug)
+        vm = vm or self.find(plug)
         try:
             return vm, self.power_state(vm)
         except NoSuchVM:
@@ -1188,25 +1191,36 @@ def power_on(host, vm, tries):
     VM waits with a question (facts: 3.1, 3.2).
     """
     for _ in range(tries):
-        reason = "it stays off"
-        try:
-            answer = host.switch(vm, "on")
-            if answer.status != 0:
-                reason = reason_in(answer)
-        except LineError as error:
-            reason = str(error)
-        until = time.monotonic() + 3
-        while host.left() > 0.5:
-            if host.power_state(vm, 5) == "on":
-                logging.info('%s is on: hostd says "Powered on"', describe_vm(vm))
-                return
-            if time.monotonic() > until or reason != "it stays off":
-                break
-            time.sleep(0.5)
+        reason = _try_to_switch_on(host, vm)
+        if not reason:
+            logging.info('%s is on: hostd says "Powered on"', describe_vm(vm))
+            return
         if host.left() < 2:
             break
     raise PowerFailed("%s could not be switched on: %s; look at its events on the host"
                       % (describe_vm(vm), host.question_of(vm) or reason))
+
+
+def _try_to_switch_on(host, vm):
+    """ "" when hostd says that the VM is on, else the reason why it is not."""
+    wait = 0
+    try:
+        answer = host.switch(vm, "on")
+        reason = reason_in(answer) if answer.status else "power.on was taken, and yet it stays off"
+        wait = 0 if answer.status else 3
+    except LineError as error:
+        reason = str(error)
+    until = time.monotonic() + wait
+    while host.left() > 0.5:
+        try:
+            if host.power_state(vm, 5) == "on":
+                return ""
+        except LineError as error:
+            return str(error)
+        if time.monotonic() >= until:
+            break
+        time.sleep(0.5)
+    return reason
 
 
 # ---------------------------------------------------------------------------------------------
@@ -1225,7 +1239,7 @@ DEVICE_OPTIONS = ["ipaddr", "login", "passwd", "cmd_prompt", "secure", "port", "
 def define_options():
     """Adapt the library's options to this agent and add its own."""
     all_opt["secure"]["default"] = "1"
-    all_opt["login_timeout"]["default"] = "19"
+    all_opt["login_timeout"]["default"] = "21"
     all_opt["shell_timeout"]["default"] = "10"
     all_opt["power_timeout"]["default"] = "12"
     all_opt["port"]["help"] = (
@@ -1335,7 +1349,7 @@ class Agent:
         vm = None
         try:
             vm = self._host.find(plug)
-            return Look(*self._host.look(plug), trouble=None)
+            return Look(*self._host.look(plug, vm), trouble=None)
         except SessionSilent as silence:
             logging.warning("%s; taking it for on", silence)
             return Look(vm, None, str(silence))
