@@ -1,0 +1,253 @@
+"""The file system of the simulated host, and the busybox ash that runs in it.
+
+A temporary directory becomes the root of every shell: busybox with only the applets ESXi is
+known to have, the datastores with a small real .vmx for each VM, and vim-cmd, esxcli, localcli
+as three-line scripts that call the simulator back (see calls.py). It is entered by chroot when
+run by root, else in a user namespace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Dict, List
+
+from .vms import VM, uuid_with_blanks
+
+# Applets seen in use on ESXi hosts (facts: 7.3), and those any busybox ash has built in.
+APPLETS = """
+[ [[ ash awk basename cat chmod cp cut date dd df dirname du echo egrep env expr false fgrep find
+grep head hostname kill ln ls md5sum mkdir more mv nohup printf pwd readlink rm rmdir sed seq sh
+sleep sort stat stty sync tail tar tee test time timeout touch tr true tty uname uniq uptime usleep
+vi wc which xargs
+""".split()
+
+_HOST_COMMANDS = ("vim-cmd", "esxcli", "localcli", "vmware")
+_PRIVATE = ".sim"  # the simulator's own tools, out of the way of PATH
+_NO_USER_NAMESPACE = (
+    "cannot make a user namespace: run as root, or allow unprivileged user namespaces "
+    "(sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)")
+
+# One process from the first exec to the last: the script, then busybox nc which connects, then
+# the script `call` with the connection as stdin and stdout. Killing it closes the connection.
+_HOST_COMMAND = """#!/.sim/busybox sh
+exec 3>&1 4>&2
+exec /.sim/nc 127.0.0.1 {port} -e /.sim/call {name} "$@"
+"""
+_CALL = """#!/.sim/busybox sh
+printf '%s\\0' {token} "$ESXI_SIM_SESSION" $# "$@"
+while read -r step; do eval "$step"; echo; done
+exit 255
+"""
+
+
+class ShellRoot:
+    """The root directory of the host's shells. Make it, `close` it when done.
+
+    busybox: path of a statically linked busybox that has ash and nc.
+    """
+
+    def __init__(self, busybox: str, call_port: int, call_token: str):
+        self.path = Path(tempfile.mkdtemp(prefix="esxi_sim-"))
+        self.path.chmod(0o755)
+        try:
+            self._build(busybox, call_port, call_token)
+            self._enter = self._find_entry(busybox)
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self, busybox: str, call_port: int, call_token: str) -> None:
+        for folder in (_PRIVATE, "bin", "dev", "etc/init.d", "tmp", "var/log", "var/run/crx/infra",
+                       "vmfs/volumes", "usr/lib/vmware"):
+            (self.path / folder).mkdir(parents=True)
+        private = self.path / _PRIVATE
+        shutil.copyfile(busybox, private / "busybox")
+        os.link(private / "busybox", private / "nc")
+        restricted = private / "applets"
+        restricted.write_bytes(_only_applets(Path(busybox)))
+        for program in (private / "busybox", restricted):
+            program.chmod(0o755)
+        for applet in APPLETS:
+            os.link(restricted, self.path / "bin" / applet)
+        self._script(_PRIVATE + "/call", _CALL.format(token=call_token))
+        for name in _HOST_COMMANDS:
+            self._script("bin/" + name, _HOST_COMMAND.format(port=call_port, name=name))
+        self._script("etc/init.d/hostd", _HOST_COMMAND.format(port=call_port, name="hostd"))
+        for device in ("null", "zero", "urandom", "tty"):
+            (self.path / "dev" / device).touch()
+
+    def _script(self, name: str, text: str) -> None:
+        file = self.path / name
+        file.write_text(text)
+        file.chmod(0o755)
+
+    def set_vim_cmd_absent(self, absent: bool) -> None:
+        """Take the host's own commands away, or put them back."""
+        for name in _HOST_COMMANDS:
+            shown, hidden = self.path / "bin" / name, self.path / _PRIVATE / name
+            if absent and shown.exists():
+                shown.rename(hidden)
+            elif not absent and hidden.exists():
+                hidden.rename(shown)
+
+    def _find_entry(self, busybox: str) -> List[str]:
+        """The command prefix that enters the root; the command to run follows it."""
+        if os.geteuid() == 0 and self._make_devices():
+            return [busybox, "chroot", str(self.path)]
+        mounts = "".join("busybox mount -o bind /dev/%s \"$1/dev/%s\" && " % (device, device)
+                         for device in ("null", "zero", "urandom", "tty"))
+        script = mounts.replace("busybox", "'%s'" % busybox) + 'exec \'%s\' chroot "$@"' % busybox
+        unshare = shutil.which("unshare") or "/usr/bin/unshare"
+        entry = [unshare, "--map-root-user", "--mount", busybox, "sh", "-c", script, "sh",
+                 str(self.path)]
+        if os.geteuid() == 0:
+            entry.remove("--map-root-user")
+        tried = subprocess.run(entry + ["/bin/sh", "-c", "echo entered"], capture_output=True,
+                               check=False)
+        if tried.stdout != b"entered\n":
+            reason = tried.stderr.decode(errors="replace").strip()
+            raise RuntimeError("%s (%s)" % (_NO_USER_NAMESPACE, reason))
+        return entry
+
+    def _make_devices(self) -> bool:
+        """Make real device nodes; False where that is not allowed."""
+        try:
+            for device in ("null", "zero", "urandom", "tty"):
+                node = self.path / "dev" / device
+                node.unlink()
+                os.mknod(node, stat.S_IFCHR | 0o666, os.stat("/dev/" + device).st_rdev)
+                node.chmod(0o666)
+            with open(self.path / "dev/null", "wb") as null:
+                null.write(b"x")
+            return True
+        except OSError:
+            for device in ("null", "zero", "urandom", "tty"):
+                node = self.path / "dev" / device
+                if node.exists():
+                    node.unlink()
+                node.touch()
+            return False
+
+    def argv(self, command: List[str]) -> List[str]:
+        """The command line that runs `command` inside the root."""
+        return self._enter + command
+
+    # -- the VMs' files ------------------------------------------------------------------
+
+    def datastore_uuid(self, datastore: str) -> str:
+        """The volume's UUID, `58f72d53-3d2f86ee-e2b8-d4ae52e8199a` style (facts: 6)."""
+        digits = hashlib.md5(  # noqa: S324 - a stable number, no secret
+            datastore.encode("utf-8", "surrogateescape")).hexdigest()
+        return "-".join((digits[:8], digits[8:16], digits[16:20], digits[20:]))
+
+    def vmx_path(self, vm: VM) -> str:
+        """Where the .vmx is, as the process list prints it: with the volume's UUID."""
+        if not vm.datastore:
+            return "/var/run/crx/infra/%s/%s" % (vm.directory, vm.vmx)
+        return "/vmfs/volumes/%s/%s/%s" % (self.datastore_uuid(vm.datastore), vm.directory, vm.vmx)
+
+    def write_vmx(self, vm: VM) -> None:
+        """Write a VM's .vmx as its power state wants it."""
+        file = self._inside(self.vmx_path(vm))
+        if vm.datastore:
+            self._add_datastore(vm.datastore)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        draft = file + b".new"
+        with open(draft, "wb") as out:
+            out.write(_vmx_text(vm).encode("utf-8", "surrogateescape"))
+        os.rename(draft, file)
+
+    def remove_vmx(self, vm: VM) -> None:
+        """The VM's files are gone (its datastore went away)."""
+        shutil.rmtree(os.path.dirname(self._inside(self.vmx_path(vm))), ignore_errors=True)
+
+    def _inside(self, path: str) -> bytes:
+        return os.fsencode(str(self.path)) + path.encode("utf-8", "surrogateescape")
+
+    def _add_datastore(self, datastore: str) -> None:
+        uuid = self.datastore_uuid(datastore)
+        os.makedirs(self._inside("/vmfs/volumes/" + uuid), exist_ok=True)
+        link = self._inside("/vmfs/volumes/" + datastore)
+        if not os.path.lexists(link):
+            os.symlink(uuid, link)
+
+    # -- the end -------------------------------------------------------------------------
+
+    def end_processes(self) -> None:
+        """Kill whatever still has this directory as its root (a child that left its session)."""
+        for process in _processes_rooted_in(str(self.path)):
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def close(self) -> None:
+        """Remove the directory and everything running in it."""
+        self.end_processes()
+        shutil.rmtree(os.fsencode(str(self.path)), ignore_errors=True)
+
+
+def _processes_rooted_in(path: str) -> List[int]:
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                if os.readlink("/proc/%s/root" % entry) == path:
+                    found.append(int(entry))
+            except OSError:
+                continue
+    return found
+
+
+def _vmx_text(vm: VM) -> str:
+    uuid = uuid_with_blanks(vm.uuid)
+    fields: Dict[str, str] = {
+        ".encoding": "UTF-8",
+        "config.version": "8",
+        "virtualHW.version": vm.hardware.rpartition("-")[2],
+        "displayName": vm.name,
+        "guestOS": vm.guest,
+        "uuid.bios": uuid,
+        "uuid.location": uuid,
+        "vc.uuid": "52" + uuid[2:],
+    }
+    if vm.note:
+        fields["annotation"] = vm.note
+    if vm.power == "suspended":
+        fields["checkpoint.vmState"] = vm.vmx.rpartition(".")[0] + ".vmss"
+    elif vm.been_suspended:
+        fields["checkpoint.vmState"] = ""
+    return "".join('%s = "%s"\n' % (key, _vmx_escaped(value)) for key, value in fields.items())
+
+
+def _vmx_escaped(value: str) -> str:
+    return value.replace("|", "|7C").replace('"', "|22").replace("\n", "|0A")
+
+
+_restricted_busybox: Dict[Path, bytes] = {}
+
+
+def _only_applets(busybox: Path) -> bytes:
+    """The busybox with every applet that ESXi has not made unreachable.
+
+    Debian's busybox prefers its applets to programs in PATH, so that leaving out the links would
+    not hide them. The names are one sorted table in the file; a name whose last letter is a
+    control character is never called.
+    """
+    if busybox not in _restricted_busybox:
+        program = busybox.read_bytes()
+        names = subprocess.run([busybox, "--list"], capture_output=True, check=True).stdout.split()
+        table = b"\0".join(names) + b"\0"
+        if program.count(table) != 1:
+            raise RuntimeError("%s: no applet table found" % busybox)
+        wanted = {name.encode() for name in APPLETS} | {b"busybox"}
+        hidden = [name if name in wanted else name[:-1] + b"\1" for name in names]
+        _restricted_busybox[busybox] = program.replace(table, b"\0".join(hidden) + b"\0")
+    return _restricted_busybox[busybox]

@@ -1,0 +1,223 @@
+"""The host's sshd: accepts connections, authenticates, opens sessions (facts: 7.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Coroutine, Dict, Optional, Set
+
+import asyncssh
+
+from .session import ShellSession
+
+if TYPE_CHECKING:
+    from .host import Host
+
+# What 8.0.2 offers in FIPS mode (facts: 7.1).
+_FIPS_KEX = ("ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
+             "diffie-hellman-group-exchange-sha256", "diffie-hellman-group16-sha512",
+             "diffie-hellman-group18-sha512", "diffie-hellman-group14-sha256")
+_FIPS_CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr",
+                 "aes128-ctr")
+_FIPS_MACS = ("hmac-sha2-256", "hmac-sha2-512")
+_OLD_KEX = ("diffie-hellman-group14-sha1",)
+
+_rsa_keys: Dict[int, asyncssh.SSHKey] = {}
+_rsa_lock = threading.Lock()
+
+
+def new_host_key(kind: str) -> asyncssh.SSHKey:
+    """A host key, "ecdsa" or "rsa". RSA keys are slow to make: a process makes one and keeps it."""
+    if kind == "ecdsa":
+        return asyncssh.generate_private_key("ecdsa-sha2-nistp256")
+    with _rsa_lock:
+        if 0 not in _rsa_keys:
+            _rsa_keys[0] = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+        return _rsa_keys[0]
+
+
+class Connection(asyncssh.SSHServer):
+    """One client's connection: its authentication and its sessions."""
+
+    def __init__(self, sshd: SSHD, number: int):
+        self.host = sshd.host
+        self.number = number
+        self.addresses = ""
+        self.user = ""
+        self._sshd = sshd
+        self._ssh: Any = None
+        self._peer = ""
+        self._key_options: Dict[str, Any] = {}
+        self._by_key = False
+        self._pending_verdict = False
+        self._tasks: Set[asyncio.Future] = set()
+
+    def connection_made(self, conn: Any) -> None:
+        self._ssh = conn
+        peer = conn.get_extra_info("peername")
+        here = conn.get_extra_info("sockname")
+        self._peer = peer[0]
+        self.addresses = "%s %s %s %s" % (peer[0], peer[1], here[0], here[1])
+        self._sshd.connections.add(self)
+
+    def connection_lost(self, exc: Optional[Exception]) -> None:
+        self._sshd.connections.discard(self)
+
+    def keep(self, work: Coroutine) -> None:
+        """Run something for this connection, and hold on to it until it is done."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def drop(self) -> None:
+        """Break the TCP connection, without a word."""
+        self._ssh.abort()
+
+    # -- authentication --------------------------------------------------------------------
+
+    def begin_auth(self, username: str) -> bool:
+        self.user = username
+        if self.host.login.banner:
+            self._ssh.send_auth_banner(self.host.login.banner)
+        return True
+
+    def auth_completed(self) -> None:
+        if self._by_key:
+            self.host.accounts.key_accepted(self.user)
+
+    def password_auth_supported(self) -> bool:
+        return self.host.login.password_method
+
+    async def validate_password(self, username: str, password: str) -> bool:
+        return await self._verdict(username, password, "password")
+
+    def kbdint_auth_supported(self) -> bool:
+        return self.host.login.kbdint
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
+        return "", "", "", [(self.host.login.prompt, False)]
+
+    async def validate_kbdint_response(self, username: str, responses: Any) -> Any:
+        if not responses:  # the client's answer to a round without questions
+            return self._pending_verdict
+        accepted = await self._verdict(username, responses[0], "keyboard-interactive")
+        login = self.host.login
+        self._pending_verdict = accepted
+        if accepted and login.empty_round:
+            return "", "", "", []
+        if self.host.accounts.locked and login.locked_answer == "message" and not accepted:
+            return "", login.locked_text, "", []
+        return accepted
+
+    async def _verdict(self, username: str, password: str, method: str) -> bool:
+        login = self.host.login
+        if login.auth_delay:
+            await asyncio.sleep(login.auth_delay)
+        was_locked = self.host.accounts.locked
+        accepted = self.host.accounts.check_password(username, password, method)
+        self._by_key = False
+        self._key_options = {}
+        if was_locked and login.locked_answer == "disconnect":
+            self._ssh.disconnect(asyncssh.DISC_PROTOCOL_ERROR, "Too many authentication failures")
+        return accepted
+
+    def public_key_auth_supported(self) -> bool:
+        return self.host.login.publickey
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        options = self.host.accounts.check_key(username, key, self._peer,
+                                               self.host.refuses_ed25519)
+        self._by_key = options is not None
+        self._key_options = options or {}
+        return options is not None
+
+    # -- sessions --------------------------------------------------------------------------
+
+    def session_requested(self) -> Any:
+        session = ShellSession(self, next(self._sshd.session_numbers), self._key_options)
+        return self._ssh.create_server_channel(encoding=None), session
+
+
+class SSHD:
+    """Listens for clients. The host's switches are looked at for each new connection."""
+
+    def __init__(self, host: Host):
+        self.host = host
+        self.connections: Set[Connection] = set()
+        self.session_numbers = itertools.count(1)
+        self.key = new_host_key(host.login.host_key)
+        self._numbers = itertools.count(1)
+        self._listener: Optional[socket.socket] = None
+        self._accepting: Optional[asyncio.Task] = None
+        self._welcomes: Set[asyncio.Task] = set()
+
+    def listen(self, address: str, port: int) -> int:
+        """Start to accept clients; returns the port."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._listener = socket.socket(family, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind((address, port))
+        self._listener.listen(128)
+        self._listener.setblocking(False)
+        self._accepting = asyncio.ensure_future(self._accept(self._listener))
+        return self._listener.getsockname()[1]
+
+    async def close(self) -> None:
+        """Drop all clients and stop listening."""
+        if self._accepting:
+            self._accepting.cancel()
+            await asyncio.gather(self._accepting, return_exceptions=True)
+        if self._listener:
+            self._listener.close()
+        for task in list(self._welcomes):
+            task.cancel()
+        for connection in list(self.connections):
+            connection.drop()
+        await asyncio.gather(*self._welcomes, return_exceptions=True)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            client, _ = await loop.sock_accept(listener)
+            task = asyncio.ensure_future(self._welcome(client))
+            self._welcomes.add(task)
+            task.add_done_callback(self._welcomes.discard)
+
+    async def _welcome(self, client: socket.socket) -> None:
+        login = self.host.login
+        self.host.connections_seen += 1
+        if login.drop_connections > 0:
+            login.drop_connections -= 1
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_sendall(client, login.drop_text.encode())
+            client.close()
+            return
+        try:
+            if login.banner_delay:
+                await asyncio.sleep(login.banner_delay)
+            await asyncssh.run_server(client, options=await self._options())
+        except (asyncssh.Error, OSError):
+            client.close()  # the client gave up, or shares no algorithm with us
+        except asyncio.CancelledError:
+            client.close()
+            raise
+
+    async def _options(self) -> asyncssh.SSHServerConnectionOptions:
+        login, release = self.host.login, self.host.release
+        choices: Dict[str, Any] = {}
+        if release.fips:
+            choices = {"kex_algs": _FIPS_KEX, "encryption_algs": _FIPS_CIPHERS,
+                       "mac_algs": _FIPS_MACS}
+        if login.old_algorithms:
+            choices["kex_algs"] = _OLD_KEX
+        options = await asyncssh.SSHServerConnectionOptions.construct(
+            server_factory=lambda: Connection(self, next(self._numbers)),
+            server_host_keys=[self.key], server_version=login.ssh_version or release.ssh_version,
+            login_timeout=0, allow_scp=False, agent_forwarding=False, x11_forwarding=False,
+            compression_algs=None, line_editor=False, gss_host=None, rdns_lookup=False, **choices)
+        if login.old_algorithms:
+            for algorithm in [a for a in options.server_host_keys if a != b"ssh-rsa"]:
+                del options.server_host_keys[algorithm]
+        return options
