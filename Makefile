@@ -23,7 +23,7 @@ help: ## Print this list
 .PHONY: demo
 demo: ## Fence virtual machines on a simulated host, as an admin would type it
 	@tools/setup demo
-	@tools/demo
+	@$(VENV)/python tools/demo
 
 # --- tests -------------------------------------------------------------------------------------
 
