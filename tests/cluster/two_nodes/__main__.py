@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from .cluster import ESXI_HOSTS, TwoNodes
-from .esxi_host import PASSWORD, EsxiHost
+from .esxi_host import PASSWORD
 from .room import Room, RoomError, start_time
 from .userland import Unusable
 
@@ -54,8 +54,6 @@ def up(agent: Path, suite: str | None) -> int:
     cluster = TwoNodes.build(agent, suite, detached=True)
     try:
         STATE.write_text(f"{cluster.room.pid} {start_time(cluster.room.pid)}\n")
-        for address, node in ESXI_HOSTS.items():
-            EsxiHost(cluster.room, address, {node: node}).start()
         cluster.power_on()
         cluster.wait_until_whole()
     except BaseException:
@@ -115,9 +113,9 @@ def main() -> int:
 def play(cluster: TwoNodes, args: argparse.Namespace) -> int:
     """Do something with the running cluster."""
     if args.order == "record":
-        for address in ESXI_HOSTS:
-            print(f"{address}:")
-            print("".join(f"    {line}\n" for line in EsxiHost(cluster.room, address, {}).record()))
+        for host in cluster.hosts.values():
+            print(f"{host.address}:")
+            print("".join(f"    {line}\n" for line in host.record()))
         return 0
     if args.order == "status":
         up_nodes = [node for node in cluster.nodes if node.is_up()]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 from functools import partial
 from pathlib import Path
 
-from .node import Node, Result
+from .esxi_host import PASSWORD, EsxiHost
+from .node import Node
 from .room import Room
 from .userland import check_usable, root_of
 from .waiting import ClusterView, wait_for
@@ -28,6 +28,9 @@ class TwoNodes:
         self.t3021cent = Node(room, "t3021cent", "192.168.33.21", "00:50:56:00:33:21")
         self.t3022cent = Node(room, "t3022cent", "192.168.33.22", "00:50:56:00:33:22")
         self.nodes = [self.t3021cent, self.t3022cent]
+        self.hosts = {
+            node: EsxiHost(room, address, {node: node}) for address, node in ESXI_HOSTS.items()
+        }
 
     @classmethod
     def build(cls, agent: Path, suite: str | None = None, *, detached: bool = False) -> TwoNodes:
@@ -75,9 +78,31 @@ class TwoNodes:
         self.room.close()
 
     def power_on(self) -> None:
-        """Switch both nodes on."""
+        """Switch on both ESXi hosts, then both nodes."""
+        for host in self.hosts.values():
+            host.start()
         for node in self.nodes:
             node.power_on()
+
+    def host_of(self, node: Node) -> EsxiHost:
+        """The ESXi host whose VM the node is."""
+        return self.hosts[node.name]
+
+    def start_afresh(self) -> None:
+        """Both hosts well, both nodes online, nothing configured, nothing in the history."""
+        self.set_bios_seconds(BIOS_SECONDS)
+        self.join_nodes()
+        for node in self.nodes:
+            node.plug_cable()
+            if not node.is_running():
+                node.power_on()
+        for host in self.hosts.values():
+            host.start_afresh()
+        self.wait_until_whole()
+        for section in ("constraints", "resources"):
+            self.t3021cent.do(f"cibadmin --replace --scope {section} --xml-text '<{section}/>'")
+        wait_for("no devices", lambda: not self.view(self.t3021cent).devices(), within=10)
+        self.t3021cent.do("crm_resource --cleanup; stonith_admin --cleanup --history '*'")
 
     def other(self, node: Node) -> Node:
         """The node that is not this one."""
@@ -85,7 +110,7 @@ class TwoNodes:
 
     def view(self, node: Node) -> ClusterView:
         """What crm_mon says on that node."""
-        return ClusterView(node.run("crm_mon", "-1", "--output-as=xml", "--inactive").output)
+        return ClusterView(node.run("crm_mon", "-1", "--output-as=xml", "--include=all").output)
 
     def sees_all_online(self, node: Node) -> bool:
         """Whether both nodes are full members in the eyes of that one."""
@@ -95,6 +120,41 @@ class TwoNodes:
     def is_whole(self) -> bool:
         """Whether both nodes are full members in the eyes of both."""
         return all(self.sees_all_online(node) for node in self.nodes)
+
+    def create_devices(self, rs_stonith_01: str = "", rs_stonith_02: str = "") -> None:
+        """One device for each node, kept off that node; the strings are further parameters."""
+        who = f"username=root password={PASSWORD}"
+        for line in (
+            f"pcs stonith create rs-stonith-01 fence_esxi ip=192.168.33.10 {who} {rs_stonith_01}",
+            f"pcs stonith create rs-stonith-02 fence_esxi ip=192.168.33.12 {who} {rs_stonith_02}",
+            "pcs constraint location rs-stonith-01 avoids t3022cent",
+            "pcs constraint location rs-stonith-02 avoids t3021cent",
+        ):
+            self.t3021cent.do(line)
+        self.wait_until_started("rs-stonith-01", "rs-stonith-02")
+        self.forget_changes()
+
+    def forget_changes(self) -> None:
+        """Empty the record of both ESXi hosts."""
+        for host in self.hosts.values():
+            host.forget()
+
+    def power_log(self) -> str:
+        """When the power of which node went off and on."""
+        path = self.room.path("power.log")
+        return path.read_text() if path.exists() else ""
+
+    def wait_until_monitored(self, *devices: str, within: float = 30) -> None:
+        """Wait until a recurring monitor of each device has passed."""
+        for device in devices:
+            wait_for(
+                f"a recurring monitor of {device} passes",
+                partial(self._monitored, device),
+                within,
+            )
+
+    def _monitored(self, device: str) -> bool:
+        return self.view(self.t3021cent).recurring_monitor_passed(device)
 
     def wait_until_whole(self, within: float = 45) -> None:
         """Wait until both nodes are full members in the eyes of both."""
@@ -109,6 +169,10 @@ class TwoNodes:
             within,
         )
 
+    def wait_until_booted(self, node: Node, times: int, within: float = 30) -> None:
+        """Wait until the node has been booted so often in all."""
+        wait_for(f"{node.name} boots again", lambda: node.boots() == times, within)
+
     def wait_until_started(self, *devices: str, within: float = 30) -> None:
         """Wait until the fence devices are Started."""
         for device in devices:
@@ -120,8 +184,3 @@ class TwoNodes:
 
     def _started_on(self, device: str) -> str:
         return self.view(self.t3021cent).started_on(device)
-
-
-def pcs(node: Node, line: str) -> Result:
-    """Run a command line an admin types on that node, e.g. pcs(node, "pcs status")."""
-    return node.run(*shlex.split(line))

@@ -2,59 +2,116 @@
 
 from __future__ import annotations
 
-import os
+import json
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from .node import POWER_HOOK, vm_of
+from esxi_sim.control import ask
+
+from .node import POWER_HOOK
 from .room import ROOM, Room
 from .waiting import wait_for
 
-LIB = Path(os.environ.get("ESXI_SIM_LIB") or Path(__file__).parents[3] / "lib")
+LIB = Path(__file__).parents[3] / "lib"
 PASSWORD = "XXXXXXXX"
+#: The host commands that only look; whatever else a host is told is a change.
+LOOKS = re.compile(
+    r"vim-cmd vmsvc/(getallvms|power\.getstate \d+|get\.summary \d+|message \d+)"
+    r"|(esxcli|localcli) vm process list"
+)
+#: How a change is named in `changes()`: "power.off", "kill -t soft".
+CHANGE = re.compile(r"vmsvc/(power\.\w+)|vm process (kill -t \w+)")
 
 
 @dataclass
 class EsxiHost:
-    """A host at `address` whose VMs are nodes: `vms` maps a VM's name to the node it is."""
+    """A host at `address`; `vms` maps the name of each of its VMs to the node it is."""
 
     room: Room
     address: str
     vms: dict[str, str]
     release: str = "6.7"
-    pid: int = field(default=0, init=False)
+    registered: list[str] = field(default_factory=list, init=False)
 
     @property
     def _home(self) -> str:
         return f"esxi-{self.address}"
 
     def start(self) -> None:
-        """Start it and wait until ssh answers. All its VMs are powered on."""
-        for vm_name, node in self.vms.items():
-            vm_of(self.room, vm_name, node)
-        self.room.write(f"{self._home}/record", "")
-        vms = [argument for name in self.vms for argument in ("--vm", name)]
-        self.pid = self.room.start(
+        """Start it and wait until it answers. All its VMs are powered on, with Vmid 14."""
+        self._name_nodes(self.vms)
+        self.registered = list(self.vms)
+        vms = [{"name": name, "vmid": 14 + at} for at, name in enumerate(self.vms)]
+        self.room.write(f"{self._home}/vms.json", json.dumps(vms))
+        home = f"{ROOM}/{self._home}"
+        self.room.start(
             "env", f"PYTHONPATH={LIB}", sys.executable, "-m", "esxi_sim",
-            "--release", self.release, "--listen", self.address, "--port", "22", *vms,
-            "--password", PASSWORD, "--power-hook", POWER_HOOK,
-            "--record", f"{ROOM}/{self._home}/record", "--control", f"{ROOM}/{self._home}/control",
+            "--release", self.release, "--listen", self.address, "--port", "22",
+            "--vms", f"{home}/vms.json", "--password", PASSWORD,
+            "--power-hook", POWER_HOOK, "--control", f"{home}/control",
             log=f"{self._home}/log",
         )  # fmt: skip
-        wait_for(f"sshd of {self.address}", self.is_listening, within=15, every=0.05)
+        control = self.room.path(f"{self._home}/control")
+        wait_for(f"{self.address} is up: {self.log()}", control.exists, within=15, every=0.05)
 
-    def stop(self) -> None:
-        """End it, as pulling its plug would; its VMs' nodes are not touched."""
-        script = 'kill -9 "$0"; while kill -0 "$0" 2>/dev/null; do sleep 0.05; done'
-        self.room.run("sh", "-c", script, str(self.pid))
+    def runs(self, vms: dict[str, str], **details: str) -> None:
+        """From now on its VMs are these, powered on; `details` as uuid="..." for all of them."""
+        self._name_nodes(vms)
+        for name in self.registered:
+            self._ask("unregister", vm=name)
+        for name in vms:
+            self._ask("add", vm={"name": name, **details})
+        self.registered = list(vms)
 
-    def is_listening(self) -> bool:
-        listening = self.room.run("ss", "-Hltn", "src", f"{self.address}:22")
-        return bool(listening.strip())
+    def set(self, **settings: Any) -> None:
+        """Set a fault or switch of the host, e.g. set(hostd="hung")."""
+        self._ask("set", what=[["", name, value] for name, value in settings.items()])
+
+    def set_vm(self, vm_name: str, **settings: Any) -> None:
+        """Set a fault or the power of one VM, e.g. set_vm("t3022cent", off="ignored")."""
+        self._ask("set", what=[[vm_name, name, value] for name, value in settings.items()])
+
+    def power_of(self, vm_name: str) -> str:
+        """Whether the VM is really "on", "off" or "suspended", whatever anyone says."""
+        return next(vm["power"] for vm in self._ask("vms") if vm["name"] == vm_name)
+
+    def start_afresh(self) -> None:
+        """Its own VMs again, all on, and nothing in the record."""
+        if self.registered != list(self.vms):
+            self.runs(self.vms)
+        for name in self.vms:
+            if self.power_of(name) != "on":
+                self.set_vm(name, power="on")
+        self.forget()
+
+    def forget(self) -> None:
+        """Empty the record."""
+        self._ask("clear")
 
     def record(self) -> list[str]:
-        return self.room.path(f"{self._home}/record").read_text().splitlines()
+        """Every command the host ran, in order."""
+        return self._ask("commands")
+
+    def changes(self) -> list[str]:
+        """The commands among them that change something: ["power.off", "power.on"]."""
+        changes = []
+        for line in self.record():
+            if not LOOKS.fullmatch(line):
+                change = CHANGE.search(line)
+                changes.append((change[1] or change[2]) if change else line)
+        return changes
 
     def log(self) -> str:
-        return self.room.path(f"{self._home}/log").read_text()
+        """What the simulator itself printed."""
+        path = self.room.path(f"{self._home}/log")
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _name_nodes(self, vms: dict[str, str]) -> None:
+        for name, node in vms.items():
+            self.room.write(f"vms/{name}", node)
+
+    def _ask(self, do: str, **details: Any) -> Any:
+        return ask(str(self.room.path(f"{self._home}/control")), {"do": do, **details})

@@ -93,6 +93,16 @@ class Node:
         )
         return Result(argv, done.returncode, done.stdout, done.stderr)
 
+    def type(self, line: str) -> Result:
+        """What an admin gets who types that line in a shell on the node."""
+        return self.run("bash", "-c", line)
+
+    def do(self, line: str) -> str:
+        """The same, but it must end well: what it printed."""
+        done = self.type(line)
+        assert done.status == 0, f"{line!r} on {self.name} ended with {done.status}:\n{done.text}"
+        return done.text
+
     def is_up(self) -> bool:
         """Whether commands can be run in it: before that its mounts are still the machine's."""
         try:
@@ -103,8 +113,7 @@ class Node:
 
     def signal(self, signal: str, program: str) -> None:
         """Send a signal to a program of the node, e.g. signal("STOP", "corosync")."""
-        done = self.run("sh", "-c", f"kill -{signal} $(pidof {program})")
-        assert done.status == 0, done
+        self.do(f"kill -{signal} $(pidof {program})")
 
     def install_agent(self, agent: str, name: str = "fence_esxi") -> None:
         """Put a program into the node's own /usr/sbin, as an admin would."""
@@ -117,6 +126,10 @@ class Node:
         path = self.room.path(f"nodes/{self.name}/disk/var/log/pacemaker/pacemaker.log")
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def boots(self) -> int:
+        """How often it was booted so far."""
+        return sum(line.endswith(" boot") for line in self.console().splitlines())
+
     def console(self) -> str:
         """What the node printed while it started."""
         path = self.room.path(f"nodes/{self.name}/console.log")
@@ -127,8 +140,3 @@ class Node:
 
     def _power(self, order: str) -> str:
         return self.room.run("bash", str(IN_ROOM / "power.sh"), self.name, order)
-
-
-def vm_of(room: Room, vm_name: str, node: str) -> None:
-    """From now on the VM `vm_name` of an ESXi host is the node of that name."""
-    room.write(f"vms/{vm_name}", node)

@@ -32,8 +32,8 @@ def check_usable(suite: str | None) -> None:
         raise Unusable("the two-node cluster needs root (namespaces, mounts): sudo make test")
     missing = [program for program in ON_MACHINE if shutil.which(program) is None]
     root = root_of(suite)
-    if not root.is_dir():
-        raise Unusable(f"there is no {root}: tools/matrix root {suite} makes it")
+    if suite and not root.with_name(f"{suite}.complete").exists():
+        raise Unusable(f"no root of {suite}: tests/matrix/make_root.sh {suite} {root}")
     places = [root / place for place in ("usr/sbin", "usr/bin", "sbin", "bin")]
     missing += [p for p in IN_NODE if not any((place / p).exists() for place in places)]
     if missing:

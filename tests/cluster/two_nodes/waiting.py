@@ -49,6 +49,10 @@ class ClusterView:
         node = self._node(name)
         return [node.get("online"), node.get("unclean")] == ["false", "false"]
 
+    def devices(self) -> list[str]:
+        """The fence devices that are configured, or not yet gone."""
+        return [device.get("id", "") for device in self.root.findall("./resources/resource")]
+
     def started_on(self, resource: str) -> str:
         """The node on which the resource is Started, or nothing."""
         found = self.root.find(f"./resources/resource[@id='{resource}']")

@@ -1,0 +1,75 @@
+"""The cluster all tests of this directory share, and what to show when one of them fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from two_nodes.cluster import TwoNodes
+from two_nodes.userland import Unusable
+
+AGENT = Path(__file__).parents[2] / "agents" / "esxi" / "fence_esxi.py"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("the two-node cluster")
+    group.addoption("--suite", help="run the nodes with another Debian suite's programs")
+    group.addoption("--agent", type=Path, default=AGENT, help="the agent to install in the nodes")
+    group.addoption("--split-brain-rounds", type=int, default=1, help="how often to cut the nodes")
+
+
+def unusable(reason: str) -> None:
+    """In CI a cluster that cannot run is a failure; elsewhere say what is missing."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def agent(pytestconfig: pytest.Config) -> Path:
+    """The agent the nodes have in /usr/sbin."""
+    return pytestconfig.getoption("agent")
+
+
+@pytest.fixture(scope="session")
+def running_cluster(pytestconfig: pytest.Config, agent: Path) -> Iterator[TwoNodes]:
+    """One cluster for the whole run."""
+    try:
+        cluster = TwoNodes.build(agent, pytestconfig.getoption("suite"))
+    except Unusable as reason:
+        unusable(str(reason))
+    try:
+        cluster.power_on()
+        cluster.wait_until_whole()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture
+def cluster(running_cluster: TwoNodes, agent: Path, request: pytest.FixtureRequest) -> TwoNodes:
+    """Both nodes online, both ESXi hosts well, no fence device yet."""
+    request.node.stash[CLUSTER] = running_cluster
+    running_cluster.start_afresh()
+    return running_cluster
+
+
+CLUSTER = pytest.StashKey[TwoNodes]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    cluster = item.stash.get(CLUSTER, None)
+    if cluster is not None and report.failed:
+        for node in cluster.nodes:
+            tail = "\n".join(node.log().splitlines()[-80:])
+            report.sections.append((f"pacemaker.log of {node.name}", tail))
+            report.sections.append((f"pcs status on {node.name}", node.type("pcs status").text))
+        for host in cluster.hosts.values():
+            report.sections.append((f"told to {host.address}", "\n".join(host.record())))
+            report.sections.append((f"log of {host.address}", host.log()))
+        report.sections.append(("power", cluster.power_log()))
+    return report

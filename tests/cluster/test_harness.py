@@ -1,0 +1,140 @@
+"""The harness itself: it catches an agent that lies, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from two_nodes.room import is_alive, start_time
+from two_nodes.waiting import wait_for
+
+HERE = Path(__file__).parent
+LYING = (HERE / "data" / "lying_agent").read_text()
+
+
+def test_an_agent_that_lies_makes_the_suite_fail(agent: Path, tmp_path: Path) -> None:
+    """It says that the node is fenced, the cluster believes it, and the node lives on."""
+    metadata = subprocess.run(
+        ["/usr/bin/python3", str(agent), "-o", "metadata"], capture_output=True, text=True
+    )
+    liar = tmp_path / "fence_esxi"
+    liar.write_text(LYING.replace("METADATA", metadata.stdout))
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", f"--agent={liar}",
+         str(HERE / "test_session.py")],
+        capture_output=True, text=True, timeout=110,
+    )  # fmt: skip
+    assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout + run.stderr
+    # It got as far as the shot and was caught by what the host was told, not by some mishap.
+    assert "assert [] == ['power.off', 'power.on']" in run.stdout
+
+
+#: Brings up a cluster with processes, mounts and links in it, says so, and comes to no good end.
+DOOMED = """
+import sys, time
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from two_nodes.cluster import TwoNodes
+from two_nodes.waiting import wait_for
+cluster = TwoNodes.build(Path({agent!r}))
+cluster.power_on()
+wait_for("both nodes run", lambda: all(node.is_up() for node in cluster.nodes), 20)
+print(cluster.room.pid, flush=True)
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "blow"),
+    [
+        ("raise SystemExit('a failure')", None),
+        ("time.sleep(60)", signal.SIGINT),
+        ("time.sleep(60)", signal.SIGKILL),
+    ],
+    ids=["failure", "Ctrl-C", "kill -9"],
+)
+def test_nothing_is_left_behind(end: str, blow: signal.Signals | None, agent: Path) -> None:
+    before = traces()
+    script = DOOMED.format(here=str(HERE), agent=str(agent), end=end)
+    doomed = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert doomed.stdout is not None
+    room = int(doomed.stdout.readline())
+    inhabitants = processes_in(room)
+    assert len(inhabitants) > 10  # two hosts, two nodes with corosync
+    if blow is not None:
+        doomed.send_signal(blow)
+    doomed.wait(20)
+    doomed.stdout.close()
+    wait_for("no process of the room lives", lambda: not any(map(is_same, inhabitants)), within=10)
+    assert traces() == before
+
+
+def test_the_cluster_by_hand(tmp_path: Path) -> None:
+    """make cluster, a command in a node, make cluster-down."""
+    env = {**os.environ, "FENCE_ESXI_CLUSTER": str(tmp_path / "room")}
+
+    def by_hand(*order: str) -> subprocess.CompletedProcess[str]:
+        command = [str(HERE / "cluster.sh"), *order]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+
+    assert by_hand("exec", "t3021cent", "true").returncode == 1
+    before = traces()
+    try:
+        up = by_hand("up")
+        assert up.returncode == 0, up.stderr
+        assert "t3021cent and t3022cent are online" in up.stdout
+        inhabitants = processes_in(int((tmp_path / "room").read_text().split()[0]))
+        there = by_hand("exec", "t3022cent", "crm_node", "--name")
+        assert there.stdout == "t3022cent\n", there.stderr
+        assert "Online: [ t3021cent t3022cent ]" in by_hand("status").stdout
+    finally:
+        down = by_hand("down")
+    assert down.stdout == "The cluster is gone.\n"
+    assert not any(map(is_same, inhabitants))
+    assert traces() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def traces() -> dict[str, object]:
+    """What a careless harness would leave on the machine."""
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True)
+    return {
+        "mounts": Path("/proc/self/mountinfo").read_text(),
+        "links": [line.split(":")[1] for line in links.stdout.splitlines()],
+        "named namespaces": sorted(map(str, Path("/run/netns").glob("*"))),
+        "agents": sorted(map(str, Path("/usr/sbin").glob("fence_*"))),
+        "shared memory": sorted(map(str, Path("/dev/shm").glob("qb-*"))),
+    }
+
+
+def processes_in(room: int) -> set[tuple[int, str]]:
+    """Pid and start time of every process below the first one of a room."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found, unseen = set(), [room]
+    while unseen:
+        pid = unseen.pop()
+        found.add((pid, start_time(pid)))
+        unseen += children.get(pid, [])
+    return found
+
+
+def is_same(process: tuple[int, str]) -> bool:
+    """Whether that very process still lives."""
+    pid, started = process
+    try:
+        return is_alive(pid) and start_time(pid) == started
+    except OSError:
+        return False

@@ -1,0 +1,47 @@
+"""Nobody types anything: a node is lost, and the survivor fences it."""
+
+import pytest
+from two_nodes.cluster import TwoNodes
+
+
+def test_a_node_whose_cable_is_pulled_is_fenced(cluster: TwoNodes) -> None:
+    victim = cluster.t3022cent
+    cluster.create_devices()
+    boots = victim.boots()
+    victim.pull_cable()
+    cluster.wait_until_offline(victim)
+    assert cluster.host_of(victim).changes() == ["power.off", "power.on"]
+    victim.plug_cable()
+    cluster.wait_until_whole()
+    assert victim.boots() == boots + 1
+
+
+def test_a_node_that_hangs_is_fenced(cluster: TwoNodes) -> None:
+    victim = cluster.t3021cent
+    cluster.create_devices()
+    boots = victim.boots()
+    victim.signal("STOP", "corosync")
+    cluster.wait_until_offline(victim)
+    assert cluster.host_of(victim).changes() == ["power.off", "power.on"]
+    cluster.wait_until_whole()
+    assert victim.boots() == boots + 1
+
+
+def test_of_two_nodes_cut_from_each_other_exactly_one_survives(
+    cluster: TwoNodes, pytestconfig: pytest.Config
+) -> None:
+    """The node that is shot with a delay has the time to shoot first."""
+    favourite, other = cluster.t3021cent, cluster.t3022cent
+    cluster.create_devices(rs_stonith_02="pcmk_delay_base=5s")
+    for _ in range(pytestconfig.getoption("--split-brain-rounds")):
+        cluster.wait_until_started("rs-stonith-01", "rs-stonith-02")
+        cluster.forget_changes()
+        boots = favourite.boots(), other.boots()
+        cluster.cut_nodes_from_each_other()
+        cluster.wait_until_booted(other, boots[1] + 1)
+        # Back and still cut off it has no quorum, so it does not shoot.
+        cluster.join_nodes()
+        cluster.wait_until_whole()
+        assert (favourite.boots(), other.boots()) == (boots[0], boots[1] + 1)
+        assert cluster.host_of(other).changes() == ["power.off", "power.on"]
+        assert cluster.host_of(favourite).changes() == []
