@@ -1478,12 +1478,15 @@ class CleanLog(logging.Filter):
 def use_utf8():
     """Make arguments and standard streams UTF-8: Pacemaker starts agents in the C locale."""
     sys.argv = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv]
-    for name, errors in (("stdin", "surrogateescape"), ("stdout", "surrogateescape"),
-                         ("stderr", "backslashreplace")):
-        stream = getattr(sys, name)
-        if stream is not None:
-            setattr(sys, name, io.TextIOWrapper(stream.detach(), encoding="utf-8", errors=errors,
-                                                line_buffering=True))
+    streams = (("stdin", "r", "surrogateescape"), ("stdout", "w", "surrogateescape"),
+               ("stderr", "w", "backslashreplace"))
+    for number, (name, mode, errors) in enumerate(streams):
+        try:
+            os.fstat(number)
+        except OSError:  # started with the stream closed
+            os.open(os.devnull, os.O_RDWR)
+        setattr(sys, name, io.open(number, mode, buffering=1, encoding="utf-8", errors=errors,
+                                   closefd=False))
 
 
 def run(options):
@@ -1503,25 +1506,33 @@ def main():
     use_utf8()
     logging.getLogger().addFilter(CleanLog())
     atexit.register(atexit_handler)
-    define_options()
-    device_options = list(DEVICE_OPTIONS)
-    options = process_input(device_options)
-    hide_from_process_list(options)
-    options = check_input(device_options, options)
-    show_docs(options, documentation())
     try:
-        result = run(options)
+        result = fence()
     except FenceError as error:
         logging.error("%s", error)
         result = 1
     except KeyboardInterrupt:
         logging.error("interrupted")
         result = 1
+    except BrokenPipeError:  # nobody reads any more, as in `fence_esxi -h | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        result = 1
     except Exception as error:  # never a traceback; -v has it
         logging.error("internal error, please report it: %s: %s", type(error).__name__, error)
         logging.debug("where it happened", exc_info=True)
         result = 1
     sys.exit(result)
+
+
+def fence():
+    """Read the options and do what they say; the exit status. Raises FenceError."""
+    define_options()
+    device_options = list(DEVICE_OPTIONS)
+    options = process_input(device_options)
+    hide_from_process_list(options)
+    options = check_input(device_options, options)
+    show_docs(options, documentation())
+    return run(options)
 
 
 if __name__ == "__main__":
