@@ -41,7 +41,7 @@ test-packages: deb rpm ## Install, use and purge the packages in a clean userlan
 
 .PHONY: check
 check: lint ## Lint, and the tests that take no time: what to run before each commit
-	$(PYTEST) -n $(JOBS) -m "not slow and not packaging" tests/unit tests/host tests/house
+	$(PYTEST) -n $(JOBS) -m "not slow and not packaging" --ignore=tests/cluster tests
 
 .PHONY: lint
 lint: ## Read the sources with ruff, mypy, vermin, bandit, shellcheck, codespell

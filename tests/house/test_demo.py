@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from conftest import PROJECT
+from commands import PROJECT
 
 SEED_SESSION = [
     ("-o list", "t3022cent,14", 0),

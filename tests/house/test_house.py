@@ -2,7 +2,7 @@
 
 import re
 
-from conftest import PROJECT, run, succeed
+from commands import PROJECT, run, succeed
 
 MAN_PAGE = PROJECT / "docs/fence_esxi.8"
 SCHEMA = "/usr/share/cluster/relaxng/metadata.rng"

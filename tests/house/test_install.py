@@ -3,7 +3,7 @@
 import stat
 
 import pytest
-from conftest import PROJECT, run, succeed
+from commands import PROJECT, run, succeed
 
 AGENT = PROJECT / "agents/esxi/fence_esxi.py"
 

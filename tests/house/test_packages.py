@@ -7,7 +7,7 @@
 import re
 
 import pytest
-from conftest import PROJECT, run, succeed
+from commands import PROJECT, run, succeed
 
 pytestmark = pytest.mark.packaging
 

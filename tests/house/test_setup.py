@@ -5,7 +5,7 @@ import sys
 import zipfile
 
 import pytest
-from conftest import succeed
+from commands import succeed
 
 
 def pip(*words):
