@@ -18,6 +18,7 @@ import base64
 import fcntl
 import getopt
 import io
+import itertools
 import logging
 import os
 import pty
@@ -226,7 +227,8 @@ def parse_summary_name(answer):
     The name is taken from the configuration section only; where a note or a guest's own words
     seem to repeat that section there is no telling, and the result is None.
     """
-    sections = re.split(r"^ *config = \(vim\.vm\.Summary\.ConfigSummary\) \{", answer.text, 0, re.M)
+    sections = re.split(r"^ *config = \(vim\.vm\.Summary\.ConfigSummary\) \{", answer.text,
+                        flags=re.MULTILINE)
     if answer.status != 0 or len(sections) != 2:
         return None
     name = re.search(r'^ *name = "(.*)", *\r?$', sections[1], re.MULTILINE)
@@ -478,8 +480,9 @@ class Session:
                 end = answer_ends.search(answers, searched)
                 searched = max(0, len(answers) - len(tag) - 8)
         except SessionSilent:
-            raise SessionSilent('%s gave no answer to "%s" within %d s' % (
-                self._login.host, one_line(command, 60), bound))
+            raise SessionSilent('%s gave no answer to "%s" within %.0f s; hostd may hang: see '
+                                "/etc/init.d/hostd status on the host"
+                                % (self._login.host, one_line(command, 60), bound))
         except SessionLost:
             raise SessionLost('%s: the connection broke while "%s" ran%s' % (
                 self._where(), one_line(command, 60), self._ssh_said()))
@@ -974,8 +977,8 @@ class EsxiHost:
         """Kill a VM's process by soft, hard or force; the Answer proves nothing."""
         started = time.monotonic()
         answer = self.ask("%s vm process kill -t %s -w %s" % (tool, how, process.world_id))
-        logging.warning("%s: %s vm process kill %s sent to world %s, %s, %.1f s", name, tool, how,
-                        process.world_id, "taken" if answer.status == 0 else reason_in(answer),
+        logging.warning("%s: %s vm process kill %s sent, %s, %.1f s", name, tool, how,
+                        "taken" if answer.status == 0 else reason_in(answer),
                         time.monotonic() - started)
         return answer
 
@@ -1015,17 +1018,17 @@ class PowerOff:
         self._plug = plug
         self._may_kill = may_kill
         self._look = look
-        self.vm = look.vm
-        self._was_on = look.state == "on"
+        self.vm = look.vm if look else None
+        self._was_on = bool(look) and look.state == "on"
         self._sighted = None
         self._speaks = True
         self._refusals = 0
         self._tried = OrderedDict()
-        self._trouble = look.trouble or ""
+        self._trouble = ""
 
     def run(self):
         """Returns when the VM is proven off; raises PowerFailed, saying what was tried."""
-        while True:
+        for pause in itertools.chain((0.7, 1.5), itertools.repeat(3)):
             try:
                 if self._climb():
                     return
@@ -1035,7 +1038,7 @@ class PowerOff:
                 self._note(str(error))
             if self._host.left() < 2:
                 raise self._failure()
-            time.sleep(0.7)
+            time.sleep(min(pause, self._host.left() - 1.5))
 
     def _climb(self):
         """All rungs once; True when the VM is proven off."""
@@ -1156,6 +1159,7 @@ class PowerOff:
             if process is not None:
                 return False
             if not self._sighted and not (processes and self._was_on):
+                self._note("hostd is silent, and that %s lists no process of it is no proof" % tool)
                 return False
             if processes and look == 2:
                 return True
@@ -1174,8 +1178,9 @@ class PowerOff:
         return show(self._plug) + vmid + world
 
     def _note(self, trouble):
+        log = logging.info if trouble == self._trouble else logging.warning
+        log("%s is not off yet: %s", self._described(), trouble)
         self._trouble = trouble
-        logging.warning("%s is not off yet: %s", self._described(), trouble)
 
     def _failure(self, cause=None):
         tried = ", ".join(self._tried) or "nothing could be sent"
@@ -1258,11 +1263,11 @@ def define_options():
     all_opt["no_kill"] = {
         "getopt": "",
         "longopt": "no-kill",
-        "help": "--no-kill                      Off by power.off only: never kill the VM's process "
-                "where that fails, for admins who would rather have a failed fencing than a VM "
-                "killed outside of hostd",
+        "help": "--no-kill                      Never kill the VM's process where power.off fails; "
+                "for those who prefer a failed fencing to a VM killed behind hostd's back",
         "required": "0",
-        "shortdesc": "Off by power.off only: never kill the process of the VM",
+        "shortdesc": "Never kill the VM's process where power.off fails; for those who "
+                     "prefer a failed fencing to a VM killed behind hostd's back",
         "order": 200,
     }
 
@@ -1394,6 +1399,10 @@ class Agent:
             power_on(self._host, vm or self._host.find(plug), max(1, tries))
         except NoSuchVM:
             power_on(self._host, self._host.find(plug, anew=True), 1)
+        except PowerFailed as failure:
+            if self._action == "on":
+                raise
+            raise PowerFailed("%s; it was off for certain, so the fencing itself is done" % failure)
 
     def get_list(self, _, options):
         """{name: (Vmids, power state)}; asks for power states only where list-status wants them."""
