@@ -12,6 +12,8 @@ SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 AGENT = agents/esxi/fence_esxi.py
 SHELL_SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env (ba)?sh' .ci tools bench tests packaging lib 2>/dev/null)
 
+MADE = build dist cache .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+
 .PHONY: help
 help: ## Print this list
 	@echo "fence_esxi: a fence agent for virtual machines on free VMware ESXi"
@@ -37,7 +39,7 @@ test: ## Run all tests (the cluster's need root)
 
 .PHONY: test-packages
 test-packages: deb rpm ## Install, use and purge the packages in a clean userland (root)
-	$(SUDO) $(PYTEST) --timeout=600 -m packaging tests/house
+	$(SUDO) $(PYTEST) --timeout=600 --basetemp=build/test-packages -m packaging tests/house
 
 .PHONY: check
 check: lint ## Lint, and the tests that take no time: what to run before each commit
@@ -120,6 +122,6 @@ manpage: ## Make docs/fence_esxi.8 anew from the agent's metadata
 	mv docs/fence_esxi.8.new docs/fence_esxi.8
 
 .PHONY: clean
-clean: ## Remove what was built, the virtual environment too
-	rm -rf build dist cache .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+clean: ## Remove what was built, the virtual environment and the cached userlands too
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(MADE) 2>/dev/null || $(SUDO) rm -rf $(MADE)
