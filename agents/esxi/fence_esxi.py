@@ -25,7 +25,7 @@ import pty
 import re
 import select
 import shlex
-import subprocess  # nosec B404 - starts the ssh client, without a shell
+import subprocess  # nosec B404
 import sys
 import termios
 import time
@@ -35,8 +35,15 @@ STARTED = time.monotonic()
 
 sys.path.append("/usr/share/fence")
 try:
-    from fencing import all_opt, atexit_handler, check_input, fence_action
-    from fencing import process_input, run_delay, show_docs
+    from fencing import (
+        all_opt,
+        atexit_handler,
+        check_input,
+        fence_action,
+        process_input,
+        run_delay,
+        show_docs,
+    )
 except ImportError as missing:
     sys.exit(
         "fence_esxi: the fencing library cannot be loaded (%s); install it: "
@@ -291,7 +298,7 @@ def split_file(file):
 
 
 def vmx_paths(file):
-    """The paths a File column may stand for; VMs of the host's own have no datastore (facts: 1.1)"""
+    """The paths a File column may stand for; some VMs have no datastore (facts: 1.1)."""
     pairs = split_file(file)
     return ["/vmfs/volumes/%s/%s" % pair if pair[0] else pair[1] for pair in pairs]
 
@@ -441,7 +448,8 @@ class Session:
         environment = dict(os.environ, LC_ALL="C")
         for name in ("SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "DISPLAY"):
             environment.pop(name, None)
-        return subprocess.Popen(  # nosec B603 - a list of words, no shell
+        # a list of words, no shell: nothing an option holds can become a command
+        return subprocess.Popen(  # nosec B603
             self._login.argv, bufsize=0, env=environment, start_new_session=True,
             preexec_fn=own_terminal,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -647,7 +655,7 @@ LOGIN_FAILURES = (
      "check ip=, that the host is up and that no firewall drops SSH"),
     (r"no matching (?P<kind>host key type|key exchange method|cipher|MAC) found\. "
      r"Their offer: (?P<offer>\S+)", "ssh and the host share no algorithm", algorithm_options),
-    (r"Bad configuration option|[Uu]nsupported option|unknown option|command-line: line|^usage: ssh",
+    (r"Bad configuration option|[Uu]nsupported option|unknown option|command-line: line|usage: ssh",
      "ssh does not accept an option", "correct ssh_options="),
 )
 
@@ -667,7 +675,7 @@ def refused_login(login, where, words, locked, secret_given, ssh_said):
             cure += ", as RSA or ECDSA: ESXi 8 refuses ed25519 keys"
     elif locked:
         cause = "the account is probably locked"
-        cure = "wait 15 minutes (Security.AccountUnlockTime) without any login, then check password="
+        cure = "wait 15 minutes (Security.AccountUnlockTime) without a login, then check password="
     else:
         cause = "the host refused the password"
         cure = ("correct password=; five wrong ones lock the account for 15 minutes, and a locked "
@@ -909,13 +917,13 @@ class EsxiHost:
         return parse_power_state(answer)
 
     def look(self, plug, vm=None):
-        """The VM of a plug and its power state; finds it anew where its Vmid changed meanwhile."""
+        """A Look at the VM of a plug; finds it anew where its Vmid changed meanwhile."""
         vm = vm or self.find(plug)
         try:
-            return vm, self.power_state(vm)
+            return Look(vm, self.power_state(vm), None)
         except NoSuchVM:
             vm = self.find(plug, anew=True)
-            return vm, self.power_state(vm)
+            return Look(vm, self.power_state(vm), None)
 
     def switch(self, vm, state):
         """Send power.on or power.off; the Answer proves nothing (facts: 3.1)."""
@@ -935,8 +943,8 @@ class EsxiHost:
             return ""
         if question is None:
             return ""
-        return 'it waits with the question "%s"; answer with: vim-cmd vmsvc/message %s %s N (N: %s)' % (
-            question.text, vm.vmid, question.qid, ", ".join(question.choices))
+        return ('it waits with the question "%s"; answer with: vim-cmd vmsvc/message %s %s N '
+                "(N: %s)" % (question.text, vm.vmid, question.qid, ", ".join(question.choices)))
 
     # -- its processes
 
@@ -1054,7 +1062,7 @@ class PowerOff:
         look, self._look = self._look, None
         if look is None:
             try:
-                look = Look(*self._host.look(self._plug), trouble=None)
+                look = self._host.look(self._plug)
             except NoSuchVM as missing:
                 return self._without_row(missing)
         if look.trouble:
@@ -1185,8 +1193,9 @@ class PowerOff:
     def _failure(self, cause=None):
         tried = ", ".join(self._tried) or "nothing could be sent"
         question = self._host.question_of(self.vm) if self.vm and self._host.left() > 1 else ""
-        return PowerFailed("%s is not proven off: %s; tried: %s; switch it off on the host itself" % (
-            self._described(), question or cause or self._trouble or "it stays on", tried))
+        return PowerFailed("%s is not proven off: %s; tried: %s; switch it off on the host itself"
+                           % (self._described(),
+                              question or cause or self._trouble or "it stays on", tried))
 
 
 def power_on(host, vm, tries):
@@ -1347,14 +1356,12 @@ class Agent:
     def _first_look(self, plug, is_cutting):
         """The Look at a plug; None where the ladder shall look for itself."""
         if not is_cutting:
-            vm, state = self._host.again(lambda: self._host.look(plug))
-            if state is None:
-                vm, state = self._host.again(lambda: self._host.look(plug))
-            return Look(vm, state, None)
+            look = self._host.again(lambda: self._host.look(plug))
+            return look if look.state else self._host.again(lambda: self._host.look(plug))
         vm = None
         try:
             vm = self._host.find(plug)
-            return Look(*self._host.look(plug, vm), trouble=None)
+            return self._host.look(plug, vm)
         except SessionSilent as silence:
             logging.warning("%s; taking it for on", silence)
             return Look(vm, None, str(silence))
