@@ -80,6 +80,10 @@ class SessionSilent(LineError):
     """No complete answer within the bound."""
 
 
+class TimeIsUp(SessionSilent):
+    """The verdict is due: there is no time for one more question."""
+
+
 class SessionLost(LineError):
     """The connection broke."""
 
@@ -335,7 +339,7 @@ READ_LOOP = (
     'echo "$tag $status"; done' % READY
 )
 # the letters of ssh(1), to tell its options from a remote command in ssh_options
-SSH_LETTERS = "1246AaB:b:Cc:D:E:e:F:fGgI:i:J:KkL:l:MmNnO:o:P:p:Q:qR:S:sTtVvW:w:XxYy"
+SSH_LETTERS = "1246AaB:b:Cc:D:E:e:F:fGgI:i:J:KkL:l:Mm:NnO:o:P:p:Q:qR:S:sTtVvW:w:XxYy"
 MOST_OUTPUT = 16 * 1024 * 1024
 
 
@@ -368,9 +372,13 @@ def ssh_argv(options):
 def _user_ssh_options(options):
     words = _words(options, "--ssh-options")
     try:
-        _, command = getopt.getopt(words, SSH_LETTERS)
+        given, command = getopt.getopt(words, SSH_LETTERS)
     except getopt.GetoptError as error:
         raise BadInput("ssh_options cannot be used: %s; see ssh(1)" % error)
+    for letter, _ in given:
+        if letter[1] in "NfnsWOGVQ":
+            raise BadInput("ssh_options cannot hold %s: it takes the session from the agent"
+                           % letter)
     if command:
         logging.info("the remote command in ssh_options has no effect: %s", " ".join(command))
     return words[: len(words) - len(command)]
@@ -380,21 +388,21 @@ def _words(options, name):
     try:
         return shlex.split(options.get(name) or "")
     except ValueError as error:
-        raise BadInput("%s cannot be split into words: %s" % (name.lstrip("-"), error))
+        raise BadInput("%s cannot be split into words: %s" % (key_of(name), error))
 
 
 def _bare_word(options, name):
     word = options.get(name) or ""
     if not re.match(r"[^\s'\"-][^\s'\"]*\Z", word):
         raise BadInput("%s=%s is not usable: one word, no quotes, no leading dash"
-                       % (name.lstrip("-"), show(word)))
+                       % (key_of(name), show(word)))
     return word
 
 
 def _config_value(options, name):
     value = options[name]
     if '"' in value or "\n" in value:
-        raise BadInput("%s=%s is not usable: no quotes" % (name.lstrip("-"), show(value)))
+        raise BadInput("%s=%s is not usable: no quotes" % (key_of(name), show(value)))
     return '"%s"' % value
 
 
@@ -403,6 +411,11 @@ def _port(options):
     if not re.match(r"[0-9]{1,5}\Z", port) or not 0 < int(port) < 65536:
         raise BadInput("ipport=%s is not a port number from 1 to 65535" % show(port))
     return port
+
+
+def key_of(name):
+    """An option's name as it stands in a cluster's configuration: "ssh_options"."""
+    return name.lstrip("-").replace("-", "_")
 
 
 def is_true(options, name):
@@ -467,10 +480,11 @@ class Session:
                 self._receive(started + bound + (2 if self._secret_given else 0))
                 self._answer_prompt()
         except SessionSilent:
-            raise LoginFailed("%s: no answer to the login within %d s; is it an ESXi host, and not "
-                              "overloaded?%s" % (self._where(), bound, self._ssh_said()))
+            raise LoginFailed("%s: no answer to the login within %.0f s; see whether the host is "
+                              "overloaded, and an ESXi host%s" % (
+                                  address_of(self._login), bound, quoted_words(self._trace())))
         except SessionLost:
-            raise self._login_failure()
+            raise why_login_failed(self._login, self._trace())
         del self._received["answers"][: ready.search(self._received["answers"]).end()]
 
     def run(self, command, bound):
@@ -492,8 +506,8 @@ class Session:
                                 "/etc/init.d/hostd status on the host"
                                 % (self._login.host, one_line(command, 60), bound))
         except SessionLost:
-            raise SessionLost('%s: the connection broke while "%s" ran%s' % (
-                self._where(), one_line(command, 60), self._ssh_said()))
+            raise SessionLost('%s: the connection broke while "%s" ran; try again%s' % (
+                address_of(self._login), one_line(command, 60), quoted_words(self._trace())))
         text = bytes(answers[: end.start()]).decode("utf-8", "surrogateescape")
         answer = Answer(int(end.group(1)), text)
         del answers[: end.end()]
@@ -579,11 +593,11 @@ class Session:
         is_passphrase = "passphrase" in question.lower()
         fits = is_passphrase == bool(self._login.key) and re.search("passw|passph", question, re.I)
         if self._secret_given:
-            raise self._refused()
+            raise why_refused(self._login, self._trace())
         if not fits or self._login.secret is None:
             what = "the passphrase of the key in password=" if is_passphrase else "another login"
             raise LoginRefused('%s: ssh asks "%s" and there is no answer to that; give %s'
-                               % (self._where(), one_line(question, 100), what))
+                               % (address_of(self._login), one_line(question, 100), what))
         self._secret_given = True
         self._type(self._login.secret)
 
@@ -591,50 +605,59 @@ class Session:
         os.write(self._terminal, (line + "\n").encode("utf-8", "surrogateescape"))
         self._answered_up_to = len(self._received["prompt"])
 
-    # -- why a login failed
-
-    def _where(self):
-        return "%s@%s port %s" % (self._login.user, self._login.host, self._login.port)
-
-    def _said(self):
-        text = self._received["words"].decode("utf-8", "replace")
-        return [line.strip() for line in text.splitlines() if line.strip()]
-
-    def _ssh_said(self):
-        words = self._said()
-        return ' (ssh: "%s")' % one_line(words[-1]) if words else ""
-
-    def _refused(self):
-        return refused_login(self._login, self._where(), self._said(), self._hint_of_lock(),
-                             self._secret_given, self._ssh_said())
-
-    def _hint_of_lock(self):
-        said = self._received["prompt"].decode("utf-8", "replace") + " ".join(self._said()[-5:])
-        return bool(re.search(r"\block", said, re.IGNORECASE))
-
-    def _login_failure(self):
-        last = "\n".join(self._said()[-3:])
-        if re.search(r"Permission denied \(|Too many authentication failures", last):
-            return self._refused()
-        if "Host key verification failed" in last:
-            return host_key_failure(self._login, self._where(), self._said(), self._ssh_said())
-        for pattern, cause, cure in LOGIN_FAILURES:
-            found = re.search(pattern, last)
-            if found:
-                cure = cure(found) if callable(cure) else cure
-                return LoginFailed("%s: %s; %s%s" % (self._where(), cause, cure, self._ssh_said()))
-        if re.search(r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe", last):
-            kind = LoginFailed if self._secret_given else HostBusy
-            return kind("%s: the host closed the connection at once; it may be busy (sshd's "
-                            "MaxStartups) or restarting, try again%s"
-                            % (self._where(), self._ssh_said()))
-        shell = one_line(self._received["answers"].decode("utf-8", "replace"), 100)
-        return LoginFailed("%s: the session ended before the shell was ready; may the user use the "
-                           "ESXi Shell?%s%s" % (self._where(), self._ssh_said(),
-                                                ' (host: "%s")' % shell if shell else ""))
+    def _trace(self):
+        words, prompts, printed = (self._received[source].decode("utf-8", "replace")
+                                   for source in ("words", "prompt", "answers"))
+        said = [line.strip() for line in words.splitlines() if line.strip()]
+        return Trace([line for line in said if not SSH_REMARKS.match(line)], prompts,
+                     one_line(printed, 100), self._secret_given)
 
 
-def algorithm_options(found):
+# what there is to tell why a login failed: ssh's words, its prompts, what came on its stdout
+Trace = namedtuple("Trace", "words prompts printed secret_given")
+
+# what ssh remarks without that anything is wrong
+SSH_REMARKS = re.compile(r"Warning: Permanently added|\*\* ")
+
+
+def address_of(login):
+    """The host a login goes to, for messages."""
+    return "%s@%s port %s" % (login.user, login.host, login.port)
+
+
+def quoted_words(trace):
+    """ssh's own last line, for the end of a message."""
+    return ' (ssh: "%s")' % one_line(trace.words[-1]) if trace.words else ""
+
+
+def why_login_failed(login, trace):
+    """The LoginFailed for an ssh that ended before the shell was ready."""
+    last = "\n".join(trace.words[-3:])
+    if re.search(r"Permission denied \(|Too many authentication failures", last):
+        return why_refused(login, trace)
+    if "Host key verification failed" in last:
+        cause, cure = _about_host_key(login, trace)
+    else:
+        cause, cure = _about_connection(last, trace)
+    busy = re.search(r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe", last)
+    kind = HostBusy if busy and not trace.secret_given else LoginFailed
+    return kind("%s: %s; %s%s" % (address_of(login), cause, cure, quoted_words(trace)))
+
+
+def _about_connection(last, trace):
+    for pattern, cause, cure in LOGIN_FAILURES:
+        found = re.search(pattern, last)
+        if found:
+            return cause, cure(found) if callable(cure) else cure
+    if not trace.words:
+        return ("ssh ended without a word",
+                "take -q, -E and LogLevel out of ssh_options to see why")
+    return ("the session ended before its shell was ready",
+            "see whether the user may use the ESXi Shell%s"
+            % (' (host: "%s")' % trace.printed if trace.printed else ""))
+
+
+def _algorithm_options(found):
     """The ssh_options that make ssh and an old host share an algorithm again (facts: 7.1)."""
     option = {"host key type": "HostKeyAlgorithms", "key exchange method": "KexAlgorithms",
               "cipher": "Ciphers", "MAC": "MACs"}[found.group("kind")]
@@ -649,38 +672,63 @@ LOGIN_FAILURES = (
      "the name cannot be resolved", "check ip= and the DNS or /etc/hosts of this node"),
     (r"Connection refused", "nothing listens there",
      "start SSH on the host (TSM-SSH, policy 'start and stop with host') or check ipport="),
-    (r"No route to host|Network is unreachable", "the network does not lead there",
-     "check ip=, the cabling and the routes of this node"),
+    (r"No route to host|Network is unreachable|Cannot assign requested address|Invalid argument",
+     "the network does not lead there", "check ip=, the cabling and the routes of this node"),
+    (r"during banner exchange|Connection to \S+ port \d+ timed out",
+     "something takes connections there, but does not speak SSH in time",
+     "check ip= and ipport=, and whether the host is overloaded"),
     (r"[Cc]onnection timed out|Operation timed out", "no answer from that address",
      "check ip=, that the host is up and that no firewall drops SSH"),
     (r"no matching (?P<kind>host key type|key exchange method|cipher|MAC) found\. "
-     r"Their offer: (?P<offer>\S+)", "ssh and the host share no algorithm", algorithm_options),
-    (r"Bad configuration option|[Uu]nsupported option|unknown option|command-line: line|usage: ssh",
+     r"Their offer: (?P<offer>\S+)", "ssh and the host share no algorithm", _algorithm_options),
+    (r"Bad configuration option|[Uu]nsupported option|unknown option|command-line:? line|usage: ssh"
+     r"|Unknown (?:cipher|mac) type|user config file",
      "ssh does not accept an option", "correct ssh_options="),
+    (r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe",
+     "the host closed the connection, as a busy or starting sshd does",
+     "try again, or raise MaxStartups in its sshd_config"),
 )
 
 
-def refused_login(login, where, words, locked, secret_given, ssh_said):
+def why_refused(login, trace):
     """The LoginRefused for a host that wants no more of us: one cause, one thing to do."""
-    bad_key = [word for word in words if re.match(r'Load key "|.*UNPROTECTED PRIVATE KEY', word)]
-    if login.key and bad_key:
-        cause, cure = "the identity file %s cannot be used" % login.key, one_line(bad_key[0])
-    elif login.key and secret_given:
-        cause = "the host did not log in with %s" % login.key
-        cure = "the passphrase in password= is wrong, or the key is not the host's"
-    elif login.key:
-        cause = "the host refused the key %s" % login.key
-        cure = "put its public half into /etc/ssh/keys-%s/authorized_keys on the host" % login.user
-        if _is_ed25519(login.key):
-            cure += ", as RSA or ECDSA: ESXi 8 refuses ed25519 keys"
-    elif locked:
-        cause = "the account is probably locked"
-        cure = "wait 15 minutes (Security.AccountUnlockTime) without a login, then check password="
-    else:
-        cause = "the host refused the password"
-        cure = ("correct password=; five wrong ones lock the account for 15 minutes, and a locked "
-                "account refuses the right one too")
-    return LoginRefused("%s: %s; %s%s" % (where, cause, cure, ssh_said))
+    cause, cure = _about_key(login, trace) if login.key else _about_password(trace)
+    return LoginRefused("%s: %s; %s%s" % (address_of(login), cause, cure, quoted_words(trace)))
+
+
+def _about_key(login, trace):
+    words = "\n".join(trace.words)
+    if "are too open" in words:
+        return "the identity file %s can be read by others" % login.key, (
+            "protect it: chmod 600 %s" % shlex.quote(login.key))
+    bad_key = re.search(r'^Load key ".*', words, re.MULTILINE)
+    if bad_key:
+        return "the identity file %s is no usable private key: %s" % (
+            login.key, one_line(bad_key.group())), "give the file without .pub"
+    if trace.secret_given:
+        return ("the host did not log in with %s" % login.key,
+                "the passphrase in password= is wrong, or the host does not know the key")
+    cure = "put its public half into /etc/ssh/keys-%s/authorized_keys on the host" % login.user
+    if _is_ed25519(login.key):
+        cure += ", as RSA or ECDSA: ESXi 8 refuses ed25519 keys"
+    return "the host refused the key %s" % login.key, cure
+
+
+def _about_password(trace):
+    said = trace.prompts + " ".join(trace.words[-5:])
+    if re.search(r"\block", said, re.IGNORECASE):
+        return ("the account is probably locked",
+                "wait 15 minutes without a login (Security.AccountUnlockTime), then try again")
+    if not trace.secret_given:
+        methods = re.findall(r"Permission denied \((.*?)\)", said)
+        if methods and not re.search("keyboard-interactive|password", methods[-1]):
+            return ("the host takes no password, only %s" % methods[-1],
+                    "use a key with identity_file=, or allow passwords in its sshd_config")
+        return ("no password was asked for",
+                "take out of ssh_options what switches passwords off, such as BatchMode")
+    return ("the host refused the password",
+            "correct password=; five wrong ones lock the account for 15 minutes, and a locked "
+            "account refuses the right one too")
 
 
 def _is_ed25519(path):
@@ -692,19 +740,18 @@ def _is_ed25519(path):
         return False
 
 
-def host_key_failure(login, where, words, ssh_said):
-    """The LoginFailed for a host key that is not the one known, or not pinned."""
+def _about_host_key(login, trace):
     name = login.host if login.port == "22" else "[%s]:%s" % (login.host, login.port)
-    changed = any("IDENTIFICATION HAS CHANGED" in word for word in words)
-    if changed:
-        cause = "the host key has changed; if the host was installed anew"
-        cure = "remove the old key with: ssh-keygen -R '%s'" % name
-        cure += " -f %s" % shlex.quote(login.pinned) if login.pinned else ""
-    else:
-        cause = "the host key is not in %s" % (login.pinned or "known_hosts")
-        cure = "add it after checking its fingerprint: ssh-keyscan -p %s %s" % (
-            login.port, login.host)
-    return LoginFailed("%s: %s, %s%s" % (where, cause, cure, ssh_said))
+    if not any("IDENTIFICATION HAS CHANGED" in line for line in trace.words):
+        return "the host key is not in %s" % (login.pinned or "known_hosts"), (
+            "add it after checking its fingerprint: ssh-keyscan -p %s %s%s" % (
+                login.port, login.host,
+                " >>" + shlex.quote(login.pinned) if login.pinned else ""))
+    known = re.search(r"^Offending \S+ key in (.+):[0-9]+$", "\n".join(trace.words), re.MULTILINE)
+    file = login.pinned or (known.group(1) if known else None)
+    return ("the host key has changed; if the host was not installed anew, somebody may listen in",
+            "else forget the old key: ssh-keygen -R '%s'%s"
+            % (name, " -f " + shlex.quote(file) if file else ""))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -744,6 +791,8 @@ class EsxiHost:
 
     def ask(self, command, bound=None):
         """The Answer to a command. A session that failed is dropped; the next ask logs in anew."""
+        if self.left() < 0.3:
+            raise TimeIsUp("no time left to ask %s" % self._login.host)
         if self._session is None:
             self._session = self._log_in()
         bound = min(bound or self._bounds.question, max(0.1, self.left()))
@@ -883,15 +932,15 @@ class EsxiHost:
         if running is None:
             raise HostdFailed("%s: esxcli does not list the running VMs; see /etc/init.d/hostd "
                               "status on the host" % self._login.host)
-        names = {process.name for process in running}
-        resting = [row for row in rows if not names.intersection(row.names)]
+        resting = [row for row in rows if not _running_as(row, running)]
         suspended = {path for path, key, value in self.vmx_values(resting)
                      if key == "checkpoint.vmstate" and value}
 
         def state_of(row):
-            if row not in resting:
-                return "on"
-            return "suspended" if suspended.intersection(vmx_paths(row.file)) else "off"
+            if row in resting:
+                return "suspended" if suspended.intersection(vmx_paths(row.file)) else "off"
+            twins = [twin for twin in rows if twin.names == row.names]
+            return "on" if len(_running_as(row, running)) >= len(twins) else "unknown"
 
         return [(row, state_of(row)) for row in rows]
 
@@ -1000,6 +1049,10 @@ def describe(answer):
     """What an answer says, short, for the log."""
     lines = [line for line in lines_of(answer.text) if line.strip()]
     return '"%s"' % one_line(lines[-1], 100) if 0 < len(lines) < 4 else "%d lines" % len(lines)
+
+
+def _running_as(row, processes):
+    return [process for process in processes if process.name in row.names]
 
 
 def describe_row(row):
@@ -1186,6 +1239,8 @@ class PowerOff:
         return show(self._plug) + vmid + world
 
     def _note(self, trouble):
+        if self._trouble and self._host.left() < 1:
+            return  # what fails now fails for want of time
         log = logging.info if trouble == self._trouble else logging.warning
         log("%s is not off yet: %s", self._described(), trouble)
         self._trouble = trouble
@@ -1437,14 +1492,13 @@ def whole_number(options, name):
     """The value of an option that counts something, 0 where it is not given; raises BadInput."""
     value = str(options.get(name) or "0")
     if not re.match(r"[0-9]{1,6}\Z", value):
-        raise BadInput("%s=%s is not a whole number" % (name.lstrip("-"), show(value)))
+        raise BadInput("%s=%s is not a whole number" % (key_of(name), show(value)))
     return int(value)
 
 
 def seconds(options, name):
     """A time limit in seconds; Pacemaker's 0, no limit, means the agent's own."""
-    key = name.lstrip("-").replace("-", "_")
-    return whole_number(options, name) or int(all_opt[key]["default"])
+    return whole_number(options, name) or int(all_opt[key_of(name)]["default"])
 
 
 def secret_of(options):
@@ -1483,8 +1537,10 @@ class CleanLog(logging.Filter):
 
     def filter(self, record):
         text = record.getMessage()
-        # the library quotes the whole line, and a misspelt password= is an unknown option too
-        text = re.sub(r"(Ignoring unknown option '[^'=]*)=.*", r"\1'", text, flags=re.DOTALL)
+        # the library quotes what it does not understand, which may be a misspelt password
+        text = re.sub(r"(unknown option ')([\w-]+=)?.*", r"\1\2...'", text, flags=re.DOTALL)
+        text = re.sub(r"(Unused arguments on command line).*",
+                      r"\1; is a value with blanks not in quotes?", text, flags=re.DOTALL)
         # the system log refuses what is not valid text
         record.msg = text.encode("utf-8", "backslashreplace").decode("utf-8").rstrip("\n")
         record.args = ()
