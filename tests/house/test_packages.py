@@ -8,6 +8,7 @@ import re
 
 import pytest
 from commands import PROJECT, run, succeed
+from esxi_sim import Host
 
 pytestmark = pytest.mark.packaging
 
@@ -94,7 +95,11 @@ def test_the_deb_depends_on_what_the_agent_needs(deb):
 
 def test_the_deb_is_installed_used_and_purged(with_agent):
     assert '<resource-agent name="fence_esxi"' in with_agent.succeed(AGENT, "-o", "metadata")
-    assert with_agent.is_there("/usr/bin/ssh")
+    with Host("6.7", ["t3022cent"], password="secret") as host:
+        login = [f"--ip={host.address}", f"--ipport={host.port}", "-l", "root", "-p", "secret"]
+        off = with_agent.succeed(AGENT, *login, "-o", "off", "-n", "t3022cent")
+        assert off == "Success: Powered OFF\n"
+        assert host.vm("t3022cent").power == "off"
     with_agent.succeed("apt-get", "purge", "-y", "fence-agents-esxi")
     assert not with_agent.is_there(AGENT)
     left = with_agent.succeed("find", "/usr", "/etc", "/var/lib/dpkg/info", "-iname", "*esxi*")
