@@ -100,12 +100,14 @@ def carry_out(host: Host, request: Dict[str, Any]) -> Any:
 
 
 class _Client(socketserver.StreamRequestHandler):
+    server: "ControlSocket"
+
     def handle(self) -> None:
         for line in self.rfile:
             try:
                 reply = {"ok": True, "answer": carry_out(self.server.host, json.loads(line))}
             except (KeyError, TypeError, ValueError) as problem:
-                reply = {"ok": False, "error": "%s: %s" % (type(problem).__name__, problem)}
+                reply = {"ok": False, "error": str(problem.args[0] if problem.args else problem)}
             self.wfile.write(json.dumps(reply).encode() + b"\n")
 
 

@@ -6,7 +6,6 @@ import csv
 import io
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
-from . import texts
 from .vms import VM, uuid_with_blanks
 
 if TYPE_CHECKING:

@@ -54,5 +54,5 @@ class PowerHooks:
                 if self.program:
                     subprocess.run([self.program, name, power], stdin=subprocess.DEVNULL,
                                    check=True)
-            except Exception:  # noqa: BLE001 - a broken hook must not stop the host
+            except Exception:  # a broken hook must not stop the host
                 log.exception("power hook for %s %s", name, power)

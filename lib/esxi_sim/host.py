@@ -110,7 +110,7 @@ class Host:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as failure:  # noqa: BLE001 - handed to start()
+        except BaseException as failure:  # handed to start()
             self._failure = failure
         finally:
             self._ready.set()
@@ -149,7 +149,7 @@ class Host:
             await self._end.wait()
         finally:
             await self.sshd.close()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)  # lets the closed connections say so
 
     # -- what a client needs to know -------------------------------------------------------
 
@@ -165,9 +165,10 @@ class Host:
     @property
     def prompt(self) -> str:
         """PS1 of an interactive shell (facts: 7.2)."""
+        where = "$(test \"$PWD\" = / && echo '~' || echo \"$PWD\")"  # \\w knows no ~ for /
         if self.release.old_prompt:
-            return "\\w # "
-        return "[%s@%s:\\w] " % (self.login.user, self._hostname.partition(".")[0])
+            return where + " # "
+        return "[%s@%s:%s] " % (self.login.user, self._hostname.partition(".")[0], where)
 
     @property
     def refuses_ed25519(self) -> bool:

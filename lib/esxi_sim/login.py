@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import List, Optional
+from typing import Any, List, Mapping, Optional
 
 import asyncssh
 
@@ -99,14 +99,17 @@ class Accounts:
         return False
 
     def check_key(self, user: str, key: asyncssh.SSHKey, address: str,
-                  refuse_ed25519: bool) -> Optional[dict]:
+                  refuse_ed25519: bool) -> Optional[Mapping[str, Any]]:
         """The options of the authorized_keys line for this key; None: refused."""
         if user != self.login.user or not self.login.authorized_keys.strip():
             return None
         if refuse_ed25519 and key.get_algorithm() == "ssh-ed25519":
             self._note(user, "publickey", "refused key")
             return None
-        known = asyncssh.import_authorized_keys(self.login.authorized_keys)
+        try:
+            known = asyncssh.import_authorized_keys(self.login.authorized_keys)
+        except ValueError:  # no line of the file can be understood
+            return None
         return known.validate(key, address, address)
 
     def key_accepted(self, user: str) -> None:

@@ -40,6 +40,7 @@ class ShellSession(asyncssh.SSHServerSession):
         self._master = -1
         self._process: Optional[subprocess.Popen] = None
         self._pidfd = -1
+        self._end: Any = None
         self._input: Any = None
         self._readers: List[Any] = []
         self._open_readers = 0
@@ -191,25 +192,28 @@ class ShellSession(asyncssh.SSHServerSession):
         self._finish()
 
     def _ended(self) -> None:
-        self._loop.remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        self._pidfd = -1
-        assert self._process is not None
-        self._process.wait()
+        # Not reaped yet: its number must stay taken as long as its group may have to be killed.
+        self._end = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
+        self._forget_pidfd()
         self._finish()
+
+    def _forget_pidfd(self) -> None:
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
 
     def _finish(self) -> None:
         """Tell the client the exit status, once the shell ended and its output is through."""
-        process = self._process
-        if self._over or self.muted or process is None or process.returncode is None:
+        if self._over or self.muted or self._end is None:
             return
         if self._open_readers > 0 and not self._terminal:
             return
         self._over = True
-        if process.returncode < 0:
-            self._channel.exit_with_signal(signal.Signals(-process.returncode).name[3:])
+        if self._end.si_code == os.CLD_EXITED:
+            self._channel.exit(self._end.si_status)
         else:
-            self._channel.exit(process.returncode)
+            self._channel.exit_with_signal(signal.Signals(self._end.si_status).name[3:])
 
     def signal_received(self, signal: str) -> None:
         pass  # sshd 5 to 8 ignore it too
@@ -219,9 +223,14 @@ class ShellSession(asyncssh.SSHServerSession):
         self._host.sessions.pop(self.number, None)
         self._kill()
 
+    def end(self) -> None:
+        """End the shell now; the host stops."""
+        self._over = True
+        self._kill()
+
     def _kill(self) -> None:
-        """End the shell and all its children; close everything."""
-        process = self._process
+        """End the shell and all its children, reap it, close everything."""
+        process, self._process = self._process, None
         if process is None:
             return
         for leader in _groups_of_session(process.pid) if self._terminal else [process.pid]:
@@ -229,6 +238,8 @@ class ShellSession(asyncssh.SSHServerSession):
                 os.killpg(leader, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 pass
+        self._forget_pidfd()
+        process.wait()
         for transport in [*self._readers, self._input]:
             if transport is not None:
                 transport.close()

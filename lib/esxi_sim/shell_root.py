@@ -143,7 +143,7 @@ class ShellRoot:
 
     def datastore_uuid(self, datastore: str) -> str:
         """The volume's UUID, `58f72d53-3d2f86ee-e2b8-d4ae52e8199a` style (facts: 6)."""
-        digits = hashlib.md5(  # noqa: S324 - a stable number, no secret
+        digits = hashlib.md5(
             datastore.encode("utf-8", "surrogateescape")).hexdigest()
         return "-".join((digits[:8], digits[8:16], digits[16:20], digits[20:]))
 

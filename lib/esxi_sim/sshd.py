@@ -130,7 +130,7 @@ class Connection(asyncssh.SSHServer):
         options = self.host.accounts.check_key(username, key, self._peer,
                                                self.host.refuses_ed25519)
         self._by_key = options is not None
-        self._key_options = options or {}
+        self._key_options = dict(options or {})
         return options is not None
 
     # -- sessions --------------------------------------------------------------------------
@@ -173,6 +173,8 @@ class SSHD:
             self._listener.close()
         for task in list(self._welcomes):
             task.cancel()
+        for session in list(self.host.sessions.values()):
+            session.end()
         for connection in list(self.connections):
             connection.drop()
         await asyncio.gather(*self._welcomes, return_exceptions=True)
@@ -206,18 +208,16 @@ class SSHD:
 
     async def _options(self) -> asyncssh.SSHServerConnectionOptions:
         login, release = self.host.login, self.host.release
+        key = asyncssh.load_keypairs(self.key)[0]
         choices: Dict[str, Any] = {}
         if release.fips:
             choices = {"kex_algs": _FIPS_KEX, "encryption_algs": _FIPS_CIPHERS,
                        "mac_algs": _FIPS_MACS}
         if login.old_algorithms:
             choices["kex_algs"] = _OLD_KEX
-        options = await asyncssh.SSHServerConnectionOptions.construct(
+            key.host_key_algorithms = [b"ssh-rsa"]
+        return await asyncssh.SSHServerConnectionOptions.construct(
             server_factory=lambda: Connection(self, next(self._numbers)),
-            server_host_keys=[self.key], server_version=login.ssh_version or release.ssh_version,
+            server_host_keys=[key], server_version=login.ssh_version or release.ssh_version,
             login_timeout=0, allow_scp=False, agent_forwarding=False, x11_forwarding=False,
             compression_algs=None, line_editor=False, gss_host=None, rdns_lookup=False, **choices)
-        if login.old_algorithms:
-            for algorithm in [a for a in options.server_host_keys if a != b"ssh-rsa"]:
-                del options.server_host_keys[algorithm]
-        return options

@@ -19,8 +19,13 @@ def to_bytes(text: object) -> bytes:
 
 
 def stored(file: str, /, **fields: str) -> str:
-    """A text from the folder texts/, with its ${fields} filled in."""
-    return Template((_FOLDER / file).read_text(encoding="utf-8")).substitute(fields)
+    """A text from the folder texts/, with its ${fields} filled in.
+
+    Lines at its top that begin with `#: ` say where it comes from and are left out.
+    """
+    lines = (_FOLDER / file).read_text(encoding="utf-8").splitlines(keepends=True)
+    text = "".join(line for line in lines if not line.startswith("#: "))
+    return Template(text).substitute(fields)
 
 
 def fault_block(release: Release, kind: str, message: str,

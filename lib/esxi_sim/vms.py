@@ -143,6 +143,7 @@ class Inventory:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.vms: Dict[int, VM] = {}
+        self._unlisted: List[VM] = []
         self.events: List[PowerEvent] = []
         self.on_change: Callable[[VM, str], None] = lambda vm, new: None
         self._next_vmid = 1
@@ -160,19 +161,20 @@ class Inventory:
             self._next_vmid = max(self._next_vmid, vm.vmid + 1)
             if not vm.uuid:
                 seed = "%s %s %s" % (vm.name, vm.vmid, vm.directory)
-                vm.uuid = "564d" + hashlib.md5(  # noqa: S324 - no secret, only a stable number
+                vm.uuid = "564d" + hashlib.md5(
                     seed.encode("utf-8", "surrogateescape")).hexdigest()[4:]
             vm._room = self
             if vm.power == "on" and vm.world_id is None:
                 self._start_process(vm)
             self.vms[vm.vmid] = vm
+            self._unlisted = [other for other in self._unlisted if other is not vm]
             return vm.vmid
 
     def unregister(self, vm: VM) -> None:
         """Forget a VM. A running process runs on."""
         with self.lock:
-            if vm.vmid is not None:
-                self.vms.pop(vm.vmid, None)
+            if vm.vmid is not None and self.vms.pop(vm.vmid, None) is not None:
+                self._unlisted.append(vm)
 
     def reregister(self, vm: VM) -> int:
         """Unregister and register again: the VM gets a new Vmid (facts: 1.2)."""
@@ -187,9 +189,10 @@ class Inventory:
             return sorted(self.vms.values(), key=lambda vm: str(vm.vmid))
 
     def running(self) -> List[VM]:
-        """The VMs that have a process, by world ID."""
+        """The VMs that have a process, registered or not, by world ID."""
         with self.lock:
-            found = [vm for vm in self.vms.values() if vm.world_id is not None]
+            known = [*self.vms.values(), *self._unlisted]
+            found = [vm for vm in known if vm.world_id is not None]
         return sorted(found, key=lambda vm: vm.world_id or 0)
 
     def by_name(self, name: str) -> VM:
@@ -202,11 +205,7 @@ class Inventory:
 
     def by_world(self, world: int) -> Optional[VM]:
         """The VM whose process has that world ID, or None."""
-        with self.lock:
-            for vm in self.vms.values():
-                if vm.world_id == world:
-                    return vm
-        return None
+        return next((vm for vm in self.running() if vm.world_id == world), None)
 
     def change_power(self, vm: VM, new: str, cause: str) -> None:
         """Make a VM's power `new`; nothing happens when it is that already."""
