@@ -172,20 +172,20 @@ def parse_inventory(answer):
         raise HostdFailed("the host did not list its VMs: %s" % reason_in(answer))
     body = lines[headers[0] + 1 :]
     vmids = [line.split(" ", 1)[0] for line in body if re.match(r"[0-9]+ ", line)]
-    rows = []
-    for line in body:
-        if ROW.match(line):
-            rows.append(_inventory_row(line, vmids))
+    matches = [row for row in map(ROW.match, body) if row]
+    name_column = min([row.start("name") for row in matches] or [0])
+    rows = [_inventory_row(row, vmids, name_column) for row in matches]
     return Inventory(rows, skipped, complete=not skipped)
 
 
-def _inventory_row(line, vmids):
-    row = ROW.match(line)
-    start = row.start("name")
-    cuts = [cut.start() for cut in FILE_STARTS.finditer(line, start)]
-    names = [line[start:cut].rstrip(" ") for cut in cuts]
-    doubtful = vmids.count(row.group("vmid")) > 1 or len(cuts) > 1
-    doubtful = doubtful or len(FILE_ENDS.findall(line)) > 1
+def _inventory_row(row, vmids, name_column):
+    line = row.string
+    cuts = [cut.start() for cut in FILE_STARTS.finditer(line, row.start("name"))]
+    # a name that starts right of the others may begin with blanks
+    starts = sorted({row.start("name"), name_column}, reverse=True)
+    names = [line[start:cut].rstrip(" ") for start in starts for cut in cuts]
+    doubtful = (vmids.count(row.group("vmid")) > 1 or len(names) > 1
+                or len(FILE_ENDS.findall(line)) > 1)
     return InventoryRow(row.group("vmid"), names, row.group("file"), doubtful)
 
 
