@@ -93,8 +93,8 @@ def test_the_remote_command_is_always_the_loop(agent, caplog):
 
 
 @pytest.mark.parametrize("options", [
-    "", "-2", "-4 -C", "-o A=b -oC=d", "-c aes256-ctr", "-i /root/k -F /x", "-o 'A=b c'", "-vvv",
-    "-J jump -b 192.0.2.1",
+    "", "-2", "-4 -C", "-o A=b -oC=d", "-c aes256-ctr", "-m hmac-sha2-256", "-i /root/k -F /x",
+    "-o 'A=b c'", "-vvv", "-J jump -b 192.0.2.1",
 ])  # fmt: skip
 def test_ssh_options_arrive_word_for_word(agent, options):
     words = shlex.split(options)
@@ -104,11 +104,14 @@ def test_ssh_options_arrive_word_for_word(agent, options):
 
 
 @pytest.mark.parametrize(("option", "value", "said"), [
-    ("ssh_options", "-o 'A=b", "ssh-options cannot be split into words"),
+    ("ssh_options", "-o 'A=b", "ssh_options cannot be split into words"),
     ("ssh_options", "--no-such-option", "ssh_options cannot be used"),
     ("ssh_options", "-o", "ssh_options cannot be used"),
     ("ssh_options", "-9", "ssh_options cannot be used"),
-    ("ssh_path", '"/usr/bin/ssh', "ssh-path cannot be split into words"),
+    ("ssh_options", "-2 -n", "ssh_options cannot hold -n"),
+    ("ssh_options", "-fN", "ssh_options cannot hold -f"),
+    ("ssh_options", "-W a:1", "ssh_options cannot hold -W"),
+    ("ssh_path", '"/usr/bin/ssh', "ssh_path cannot be split into words"),
     ("username", "-oProxyCommand=x", "username="),
     ("username", "", "username="),
     ("username", "a b", "username="),
@@ -123,8 +126,8 @@ def test_ssh_options_arrive_word_for_word(agent, options):
     ("ipport", "22x", "ipport="),
     ("ipport", "-1", "ipport="),
     ("ipport", "\u0662\u0662", "ipport="),
-    ("known_hosts", '/a"b', "known-hosts="),
-    ("known_hosts", "/a\nb", "known-hosts="),
+    ("known_hosts", '/a"b', "known_hosts="),
+    ("known_hosts", "/a\nb", "known_hosts="),
 ])  # fmt: skip
 def test_what_is_not_usable_is_refused_by_name(agent, option, value, said):
     with pytest.raises(agent.BadInput) as refusal:
