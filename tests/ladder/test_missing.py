@@ -1,0 +1,124 @@
+"""A VM that is not in the list, and what missing_as_off makes of it."""
+
+import pytest
+from cases import a_host, fails, kills, power_commands, run, succeeds, was_cut
+from esxi_sim import VM, BadAnswer
+
+# what the option may hold, and whether it means yes
+VALUES = {None: False, "0": False, "no": False, "off": False, "false": False, "1": True,
+          "yes": True, "true": True}
+
+
+@pytest.mark.parametrize(("value", "means_yes"), VALUES.items())
+@pytest.mark.parametrize("action", ["off", "reboot", "status"])
+def test_an_unknown_vm(action, value, means_yes):
+    with a_host() as host:
+        done = run(host, action, "node9", missing_as_off=value)
+        if not means_yes:
+            assert (done.status, done.out) == (1, "")
+            assert 'no VM is called "node9"' in done.err
+        elif action == "status":
+            assert (done.status, done.out) == (2, "Status: OFF\n")
+        elif action == "off":
+            assert (done.status, done.out) == (0, "Success: Already OFF\n")
+        assert power_commands(host) == []
+        assert kills(host) == []
+
+
+@pytest.mark.parametrize("kind", ["empty", "garbage", "half", "text"])
+@pytest.mark.parametrize("missing_as_off", ["0", "1"])
+def test_a_failed_listing_is_never_an_absence(kind, missing_as_off):
+    with a_host() as host:
+        host.faults.bad_answers.append(
+            BadAnswer("getallvms", kind=kind, times=99, text="Connect to localhost failed\n"))
+        for plug in ("node1", "node9"):
+            done = run(host, "status", plug, missing_as_off=missing_as_off)
+            assert done.out != "Status: OFF\n", (plug, done)
+        assert host.vm("node1").power == "on"
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize("missing_as_off", ["0", "1"])
+def test_a_failed_listing_makes_no_vm_off(missing_as_off):
+    with a_host() as host:
+        host.faults.bad_answers.append(BadAnswer("getallvms", kind="empty", times=99))
+        done = run(host, "off", "node9", missing_as_off=missing_as_off)
+        assert (done.status, done.out) == (1, "")
+        assert host.vm("node1").power == "on"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("action", ["status", "off"])
+def test_missing_as_off_is_no_help_where_the_host_cannot_read_a_vm(action, stream):
+    with a_host(host={"invalid_vms": [77], "invalid_stream": stream}) as host:
+        fails(host, action, "node9", plug="node9", missing_as_off="1")
+
+
+def test_missing_as_off_is_no_help_while_the_process_of_the_vm_runs():
+    """Unregistered, yet running: hostd has no row for it, and it writes to its disks."""
+    with a_host() as host:
+        stray = host.vm("node1")
+        host.unregister(stray)
+        fails(host, "status", "missing_as_off cannot be used", missing_as_off="1")
+        fails(host, "off", "missing_as_off cannot be used", missing_as_off="1")
+        assert stray.power == "on"
+
+
+def test_missing_as_off_for_a_uuid_nobody_has():
+    with a_host() as host:
+        done = run(host, "status", "564d0000-1111-2222-3333-444455556666", missing_as_off="1")
+        assert (done.status, done.out) == (2, "Status: OFF\n")
+
+
+# --- the host cannot read the VM it runs ---------------------------------------------------------
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_the_host_skips_the_vm_as_invalid_while_it_runs(stream):
+    with a_host(host={"invalid_vms": [1], "invalid_stream": stream}) as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == ["esxcli soft"]
+        assert host.vm("node1").power == "off"
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize("missing_as_off", [None, "1"])
+def test_the_host_skips_the_vm_as_invalid_and_no_kill_ends_it(missing_as_off):
+    with a_host(kill_needs="never", host={"invalid_vms": [1]}) as host:
+        fails(host, "off", "node1", missing_as_off=missing_as_off)
+        assert not was_cut(host)
+
+
+@pytest.mark.waits
+def test_the_host_skips_the_vm_as_invalid_and_kills_are_not_allowed():
+    with a_host(host={"invalid_vms": [1]}) as host:
+        fails(host, "off", "Skipping invalid VM 1", no_kill="1")
+        assert kills(host) == []
+
+
+# --- the VM moves in the list --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("commands", [1, 2, 3])
+def test_the_vm_is_registered_anew_between_two_commands(commands):
+    with a_host(off="late", off_seconds=1, off_blocks=False) as host:
+        host.after_commands(commands, lambda: host.reregister(host.vm("node1")))
+        succeeds(host, "off", "Success: Powered OFF")
+        assert was_cut(host)
+
+
+@pytest.mark.parametrize("commands", [1, 2, 3, 4, 5])
+def test_the_vm_is_registered_anew_during_a_reboot(commands):
+    with a_host() as host:
+        host.after_commands(commands, lambda: host.reregister(host.vm("node1")))
+        succeeds(host, "reboot", "Success: Rebooted")
+        assert was_cut(host)
+
+
+def test_two_vms_of_one_name_are_not_touched():
+    with a_host() as host:
+        host.add_vm(VM("node1", datastore="datastore2"))
+        fails(host, "off", '"node1" means several VMs', "Vmid 1", "Vmid 3", "datastore2")
+        assert power_commands(host) == []
+        assert kills(host) == []

@@ -1,0 +1,194 @@
+"""The ladder, rung by rung: each fault of a VM or of power.off, and the verdict it gets."""
+
+import pytest
+from cases import a_host, fails, kills, power_commands, succeeds, was_cut
+
+
+def test_a_vm_that_obeys_is_asked_no_more_than_it_takes():
+    with a_host() as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert host.commands == [
+            "vim-cmd vmsvc/getallvms", "vim-cmd vmsvc/power.getstate 1",
+            "vim-cmd vmsvc/power.off 1", "vim-cmd vmsvc/power.getstate 1"]
+        assert host.vm("node1").power == "off"
+
+
+def test_off_is_ignored_then_the_softest_kill_is_enough():
+    with a_host(off="ignored") as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert power_commands(host) == ["vim-cmd vmsvc/power.off 1"]
+        assert kills(host) == ["esxcli soft"]
+        assert host.vm("node1").power == "off"
+
+
+@pytest.mark.parametrize("release", ["5.5", "6.7", "8.0"])
+def test_off_is_refused_then_the_softest_kill_is_enough(release):
+    with a_host(off="refused", host={"release": release}) as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == ["esxcli soft"]
+        assert host.vm("node1").power == "off"
+
+
+def test_a_kill_needs_to_be_hard():
+    with a_host(off="ignored", kill_needs="hard") as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == ["esxcli soft", "esxcli hard"]
+
+
+@pytest.mark.waits
+def test_only_force_works():
+    with a_host(off="ignored", kill_needs="force") as host:
+        done = succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == ["esxcli soft", "esxcli hard", "esxcli force"]
+        assert host.vm("node1").power == "off"
+        assert done.seconds < 25
+
+
+@pytest.mark.waits
+def test_only_force_works_and_the_node_is_started_again():
+    with a_host(off="ignored", kill_needs="force") as host:
+        succeeds(host, "reboot", "Success: Rebooted")
+        assert was_cut(host)
+        assert host.vm("node1").power == "on"
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize(("action", "off"), [("off", "ignored"), ("off", "refused"),
+                                             ("reboot", "ignored")])
+def test_nothing_works(action, off):
+    with a_host(off=off, kill_needs="never") as host:
+        done = fails(host, action, '"node1"', "is not proven off", "tried: power.off, "
+                     "esxcli kill soft, esxcli kill hard, esxcli kill force")
+        assert done.seconds < 45  # a reboot that cannot switch off does not wait for its own 55
+        assert host.vm("node1").power == "on"
+        assert not was_cut(host)
+
+
+@pytest.mark.waits
+def test_nothing_works_while_hostd_hangs():
+    with a_host(kill_needs="never", host={"hostd": "hung"}) as host:
+        fails(host, "off", '"node1"', "is not proven off",
+              "localcli kill soft, localcli kill hard, localcli kill force")
+        assert host.vm("node1").power == "on"
+
+
+@pytest.mark.waits
+def test_nothing_answers():
+    with a_host(host={"hostd": "hung", "localcli": "hung"}) as host:
+        fails(host, "off", '"node1"', "is not proven off", "tried: nothing could be sent")
+        assert host.vm("node1").power == "on"
+
+
+@pytest.mark.waits
+def test_power_off_hangs_and_is_done():
+    with a_host(off="hangs_after") as host:
+        done = succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == []
+        assert host.vm("node1").powered_off_times == 1
+        assert done.seconds < 20
+
+
+@pytest.mark.waits
+def test_power_off_hangs_and_is_not_done():
+    with a_host(off="hangs") as host:
+        done = succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == ["esxcli soft"]
+        assert host.vm("node1").power == "off"
+        assert done.seconds < 25
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize("seconds", [2, 8, 20])
+def test_off_comes_late_and_the_vm_cannot_be_killed(seconds):
+    with a_host(off="late", off_seconds=seconds, off_blocks=False, kill_needs="never") as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert host.vm("node1").power == "off"
+
+
+@pytest.mark.waits
+def test_off_comes_late_and_power_off_waits_for_it():
+    with a_host(off="late", off_seconds=20, off_blocks=True, kill_needs="never") as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert host.vm("node1").power == "off"
+
+
+def test_the_process_outlives_its_kill_for_a_moment():
+    with a_host(off="refused", kill_seconds=2) as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == ["esxcli soft"]
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize("seconds", [2, 12])
+def test_hostd_says_on_for_a_while_after_the_kill(seconds):
+    with a_host(off="refused", stale_seconds=seconds) as host:
+        done = succeeds(host, "off", "Success: Powered OFF")
+        assert done.seconds > seconds  # not before hostd itself said so
+        assert host.vm("node1").power == "off"
+
+
+def test_another_task_is_in_progress():
+    with a_host(busy=True, host={"release": "8.0"}) as host:
+        done = succeeds(host, "off", "Success: Powered OFF")
+        assert "Operation failed since another task is in progress." in done.err
+        assert kills(host) == ["esxcli soft"]
+
+
+def test_the_vm_is_switched_on_again_right_after_the_off():
+    with a_host(autostart=1.0) as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert was_cut(host)
+
+
+def test_the_vm_is_switched_on_again_before_the_off_could_be_seen():
+    with a_host(autostart=0.0, autostart_times=1) as host:
+        succeeds(host, "off", "Success: Powered OFF")
+        assert host.vm("node1").power == "off"
+
+
+def test_a_vm_that_is_off_is_left_alone():
+    with a_host(power="off") as host:
+        succeeds(host, "off", "Success: Already OFF")
+        assert power_commands(host) == []
+
+
+def test_the_reboot_of_a_vm_that_is_off_starts_it():
+    with a_host(power="off") as host:
+        succeeds(host, "reboot", "Success: Rebooted")
+        assert power_commands(host) == ["vim-cmd vmsvc/power.on 1"]
+        assert host.vm("node1").power == "on"
+
+
+# --- without kills -------------------------------------------------------------------------------
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize("off", ["ignored", "refused", "hangs"])
+def test_no_kill_sends_none_and_fails(off):
+    with a_host(off=off) as host:
+        done = fails(host, "off", '"node1"', "is not proven off", "tried: power.off;", no_kill="1")
+        assert "kill" not in done.err
+        assert kills(host) == []
+        assert not [line for line in host.commands if "process" in line]
+        assert host.vm("node1").power == "on"
+
+
+@pytest.mark.waits
+def test_no_kill_waits_for_a_late_off():
+    with a_host(off="late", off_seconds=15, off_blocks=False) as host:
+        succeeds(host, "off", "Success: Powered OFF", no_kill="1")
+        assert kills(host) == []
+
+
+@pytest.mark.waits
+def test_no_kill_and_hostd_hangs():
+    with a_host(host={"hostd": "hung"}) as host:
+        fails(host, "off", '"node1"', "is not proven off", no_kill="1")
+        assert kills(host) == []
+        assert host.vm("node1").power == "on"
+
+
+def test_no_kill_0_means_that_kills_are_allowed():
+    with a_host(off="refused") as host:
+        succeeds(host, "off", "Success: Powered OFF", no_kill="0")
+        assert kills(host) == ["esxcli soft"]
