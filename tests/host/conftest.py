@@ -7,9 +7,8 @@ import pathlib
 import re
 
 import pytest
-from running import Fence
-
 from esxi_sim import Host
+from running import Fence
 
 # Holds a blank and what a shell would read, and is like nothing the agent says.
 PASSWORD = "Geheim $HOME 'n 1!"

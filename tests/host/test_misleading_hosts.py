@@ -2,7 +2,6 @@
 
 import pytest
 from conftest import DATA
-
 from esxi_sim import VM, BadAnswer
 
 NOTES = sorted((DATA / "notes").glob("*.txt"))
@@ -16,7 +15,6 @@ def host_with(esxi, note):
                      VM("node3", vmid=3, power="off")])
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("note", NOTES, ids=lambda path: path.stem)
 def test_no_note_keeps_a_vm_from_being_fenced(esxi, fence, note):
     host = host_with(esxi, note)
@@ -57,6 +55,7 @@ def test_a_row_printed_more_than_once_is_one_vm(esxi, ask, times):
     assert ask(host, "off", "node1").said == ("Success: Powered OFF\n", 0)
 
 
+@pytest.mark.quick
 def test_a_vm_that_exists_in_a_note_only_cannot_be_fenced(esxi, ask):
     row = "99     ghost   [datastore1] ghost/ghost.vmx   centos8_64Guest   vmx-13"
     host = esxi(vms=["node1", VM("node2", note="first\n" + row)])

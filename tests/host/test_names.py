@@ -4,7 +4,6 @@ import json
 
 import pytest
 from conftest import DATA, PASSWORD
-
 from esxi_sim import VM, Host
 
 FAMILIES = json.loads((DATA / "names.json").read_text(encoding="utf-8"))["names"]

@@ -1,7 +1,6 @@
 """Every power state against every action, as the documentation promises."""
 
 import pytest
-
 from esxi_sim import VM, VMFaults
 
 

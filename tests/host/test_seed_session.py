@@ -1,7 +1,6 @@
 """What an admin types first, on each release, letter for letter."""
 
 import pytest
-
 from esxi_sim import RELEASES, VM
 
 

@@ -1,7 +1,6 @@
 """A UUID as plug, for names that Pacemaker's host map cannot carry."""
 
 import pytest
-
 from esxi_sim import VM
 
 NODE = "564d36cf-6988-c91d-0f5f-a62628d46553"

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from conftest import DATA
-
 from esxi_sim import VM
 
 NO_SUCH = json.loads((DATA / "no_such_plugs.json").read_text(encoding="utf-8"))["plugs"]

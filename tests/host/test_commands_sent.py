@@ -1,0 +1,58 @@
+"""What an action costs the host: the exact number of commands, however many VMs there are."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import PASSWORD
+from esxi_sim import VM, Host
+
+COSTS = {
+    ("list", "on"): 1,
+    ("monitor", "on"): 1,
+    ("list-status", "on"): 2,
+    ("status", "on"): 2,
+    ("off", "on"): 4,
+    ("off", "off"): 2,
+    ("on", "off"): 4,
+    ("on", "on"): 2,
+    ("reboot", "on"): 6,
+    ("reboot", "off"): 4,
+}
+
+
+@pytest.fixture(scope="module", params=[1, 256])
+def host(request):
+    """A host with so many VMs, a few of them off."""
+    vms = [VM(f"node{number}", power="off" if number % 10 == 9 else "on")
+           for number in range(request.param)]
+    with Host(vms=vms, password=PASSWORD) as host:
+        yield host
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("action", "power"), COSTS)
+def test_an_action_takes_so_many_host_commands(host, fence, action, power):
+    host.vm("node0").power = power
+    host.clear_record()
+    plug = None if action in ("list", "list-status", "monitor") else "node0"
+    assert fence.as_pacemaker(host, action, plug).status in (0, 2)
+    assert len(host.commands) == COSTS[action, power], host.commands
+    assert host.logins == 1
+
+
+def test_ten_agents_at_once_all_succeed(esxi, fence):
+    host = esxi(vms=[f"node{number}" for number in range(10)])
+    with ThreadPoolExecutor(10) as agents:
+        runs = list(agents.map(lambda vm: fence.as_pacemaker(host, "off", vm.name), host.vms))
+    assert [run.said for run in runs] == [("Success: Powered OFF\n", 0)] * 10
+    assert {vm.power for vm in host.vms} == {"off"}
+    assert len(host.power_events) == 10
+
+
+def test_nothing_is_left_behind_by_a_run(esxi, fence):
+    host = esxi(vms=["node1"])
+    assert fence.as_pacemaker(host, "reboot", "node1").status == 0
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert f"-p {host.port} -l root" not in running.stdout
+    assert sorted(file.name for file in fence.folder.iterdir()) == ["known_hosts"]
