@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def cluster(running_cluster: TwoNodes, agent: Path, request: pytest.FixtureReque
     return running_cluster
 
 
+#: Lines of Pacemaker's log that tell nothing to whoever looks for a cause.
+CHATTER = re.compile(r"\) \t(info|debug|trace): ")
 CLUSTER = pytest.StashKey[TwoNodes]()
 
 
@@ -65,7 +68,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     cluster = item.stash.get(CLUSTER, None)
     if cluster is not None and report.failed:
         for node in cluster.nodes:
-            tail = "\n".join(node.log().splitlines()[-80:])
+            matters = (line for line in node.log().splitlines() if not CHATTER.search(line))
+            tail = "\n".join(list(matters)[-60:])
             report.sections.append((f"pacemaker.log of {node.name}", tail))
             report.sections.append((f"pcs status on {node.name}", node.type("pcs status").text))
         for host in cluster.hosts.values():

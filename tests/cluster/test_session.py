@@ -67,7 +67,7 @@ def test_a_node_that_is_fenced_with_off_stays_off(cluster: TwoNodes) -> None:
     assert cluster.host_of(victim).changes() == ["power.off"]
 
     by_hand = "fence_esxi --ip=192.168.33.10 --username=root --password=XXXXXXXX -n t3022cent"
-    assert admin.type(f"{by_hand} -o status").output == "Status: OFF\n"
+    assert admin.type(f"{by_hand} -o status").text == "Status: OFF\n"
     assert admin.do(f"{by_hand} -o on") == "Success: Powered ON\n"
     cluster.wait_until_whole()
     assert cluster.host_of(victim).changes() == ["power.off", "power.on"]

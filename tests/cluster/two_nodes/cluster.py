@@ -52,7 +52,9 @@ class TwoNodes:
         room.write("secrets/agent", agent.read_bytes())
         room.write("secrets/corosync.authkey", os.urandom(256), mode=0o600)
         room.write("secrets/pacemaker.authkey", os.urandom(4096), mode=0o600)
-        room.run("ip", "link", "add", "vswitch0", "type", "bridge")
+        # Without an address of its own a bridge takes one of its ports', another one after each
+        # boot of a node, and the other node would talk to the old one for half a minute.
+        room.run("ip", "link", "add", "vswitch0", "address", "00:50:56:00:33:01", "type", "bridge")
         for address in ESXI_HOSTS:
             room.run("ip", "address", "add", f"{address}/24", "dev", "vswitch0")
         room.run("ip", "link", "set", "vswitch0", "up")
