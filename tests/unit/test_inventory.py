@@ -46,6 +46,7 @@ def parse(agent, text, status=0):
 
 
 @given(table=tables())
+@example(table=[("1", "a  [b] c", "[ds] x.vmx", "guest", "vmx-13", "")])
 @example(table=[("1", "a   [b", "[ds] x.vmx", "guest", "vmx-13", "")])
 @example(table=[("1", "a", "[ds] x.vmx   y/x.vmx", "guest", "vmx-13", "")])
 @example(table=[("1", "a", "[ds] x.vmx", "guest", "vmx-13", "n   [ds] y.vmx   guest   vmx-9")])
