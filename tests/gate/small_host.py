@@ -1,0 +1,123 @@
+"""A root directory with a real busybox ash and three host commands that only keep a record.
+
+The gate runs in it as sshd would start it; what vim-cmd, esxcli and localcli wrote into the
+record is the truth about what the gate let through. They answer with the files of small_host/,
+which describe a host where all but one VM would like to be taken for that one.
+"""
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+
+ANSWERS = Path(__file__).parent / "small_host"
+APPLETS = ("sh", "awk", "cat", "cut", "echo", "env", "false", "grep", "head", "ls", "printf",
+           "readlink", "rm", "sed", "sleep", "test", "touch", "tr", "true", "wc", "xargs")
+RECORDER = """#!/bin/sh
+printf '%s\\0' "$#" "${0##*/}" "$@" >>/record
+case "$*" in
+    vmsvc/getallvms) exec cat /host/vms.txt ;;
+    vmsvc/get.summary*) cat "/host/summaries/$2"-* 2>/dev/null && exit ;;
+    vmsvc/power.getstate*) echo 'Retrieved runtime info'; echo 'Powered on'; exit ;;
+    vmsvc/power.*) echo 'Powering a VM:'; exit ;;
+    vmsvc/message*) echo 'No message.'; exit ;;
+    vm\\ process\\ list) exec cat /host/processes.txt ;;
+    vm\\ process\\ kill*) exit ;;
+esac
+cat /host/unknown.txt
+exit 1
+"""
+HOST_COMMANDS = ("vim-cmd", "esxcli", "localcli")
+# of the one VM that is called "t3021cent"
+LISTED_VMIDS = ("1",)
+LISTED_WORLDS = ("2101",)
+
+
+class SmallHost:
+    """The root directory; a context manager. busybox: path of a static busybox."""
+
+    def __init__(self, busybox):
+        self.path = Path(tempfile.mkdtemp(prefix="fence_gate-"))
+        self.path.chmod(0o755)
+        for folder in ("bin", "dev", "vmfs/volumes"):
+            (self.path / folder).mkdir(parents=True)
+        shutil.copyfile(busybox, self.path / "bin/busybox")
+        (self.path / "bin/busybox").chmod(0o755)
+        for applet in APPLETS:
+            os.link(self.path / "bin/busybox", self.path / "bin" / applet)
+        for name in HOST_COMMANDS:
+            (self.path / "bin" / name).write_text(RECORDER)
+            (self.path / "bin" / name).chmod(0o755)
+        shutil.copytree(ANSWERS, self.path / "host")
+        shutil.copytree(ANSWERS / "volumes", self.path / "vmfs/volumes", dirs_exist_ok=True)
+        (self.path / "record").touch()
+        self._enter = self._find_entry(busybox)
+
+    def _find_entry(self, busybox):
+        null = self.path / "dev/null"
+        if os.geteuid() == 0:
+            os.mknod(null, stat.S_IFCHR | 0o666, os.stat("/dev/null").st_rdev)
+            return [busybox, "chroot", str(self.path)]
+        null.touch()
+        script = '"$1" mount -o bind /dev/null "$2/dev/null"; exec "$1" chroot "$2" "${@:3}"'
+        return ["unshare", "--map-root-user", "--mount", "bash", "-c", script, "-", busybox,
+                str(self.path)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def start(self, gate, shell="sh", environment=None):
+        """The gate as a process, its stdin, stdout and stderr pipes."""
+        words = [*self._enter, "/bin/busybox", shell, "-c", gate]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, cwd="/",
+                                env={"PATH": "/bin:/sbin", "HOME": "/", **(environment or {})})
+
+    def talk(self, gate, data, timeout=60, environment=None):
+        """Everything the gate prints when it is sent these bytes and then the end of the file."""
+        process = self.start(gate, environment=environment)
+        output, _ = process.communicate(data, timeout=timeout)
+        return output
+
+    def record(self):
+        """What the host ran since the last call: [[command, argument, ...], ...], as bytes."""
+        words = (self.path / "record").read_bytes().split(b"\0")[:-1]
+        (self.path / "record").write_bytes(b"")
+        commands = []
+        while words:
+            count = int(words[0])
+            commands.append(words[1 : count + 2])
+            words = words[count + 2 :]
+        return commands
+
+    def files(self):
+        """All files of the host, with their sizes, but for the record."""
+        return {(str(file.relative_to(self.path)), file.lstat().st_size)
+                for file in self.path.rglob("*") if file.name != "record" and not file.is_dir()}
+
+
+def forbidden(commands, level="kill"):
+    """Those of the recorded commands that a key for the VM "t3021cent" must never run."""
+    return [command for command in commands
+            if not _is_allowed([word.decode("utf-8", "replace") for word in command], level)]
+
+
+def _is_allowed(words, level):
+    may_power, may_kill = level != "list", level == "kill"
+    line = " ".join(words)
+    if line in ("vim-cmd vmsvc/getallvms", "esxcli vm process list", "localcli vm process list"):
+        return True
+    if len(words) == 3 and words[0] == "vim-cmd" and words[2].isascii() and words[2].isdigit():
+        if words[1] in ("vmsvc/power.getstate", "vmsvc/get.summary", "vmsvc/message"):
+            return True
+        return may_power and words[1] in ("vmsvc/power.on", "vmsvc/power.off") \
+            and words[2] in LISTED_VMIDS
+    if len(words) == 8 and words[1:5] == ["vm", "process", "kill", "-t"]:
+        return may_kill and words[5] in ("soft", "hard", "force") and words[6] == "-w" \
+            and words[7] in LISTED_WORLDS and words[0] in ("esxcli", "localcli")
+    return False
