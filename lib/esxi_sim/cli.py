@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--power-hook", metavar="PROGRAM", help="run as PROGRAM NAME STATE at each power change")
     add("--record", metavar="FILE", help="append a JSON line for each host command and power event")
     add("--control", metavar="SOCKET", help="a unix socket for ctl")
-    add("--busybox", metavar="FILE", default="/usr/bin/busybox",
-        help="a static busybox with ash and nc (default /usr/bin/busybox)")
+    add("--busybox", metavar="FILE",
+        help="a static busybox with ash and nc (default: $ESXI_SIM_BUSYBOX, or the one in PATH)")
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import dataclasses
 import itertools
 import threading
@@ -15,7 +16,7 @@ from .hooks import PowerHook, PowerHooks
 from .login import Accounts, Login, LoginTry
 from .releases import RELEASES
 from .session import ShellSession
-from .shell_root import ShellRoot
+from .shell_root import ShellRoot, default_busybox
 from .sshd import SSHD, new_host_key
 from .vms import VM, Inventory, PowerEvent
 
@@ -31,7 +32,8 @@ class Host:
     power_hook: called with (VM name, new power) at each change; power_program: run so.
     escape_names: names in tables have / \\ % as %2f %5c %25 (open, facts: 1.4).
     pad_by_bytes: getallvms pads by bytes instead of characters (open, facts: 1.4).
-    busybox: a statically linked busybox with ash and nc.
+    busybox: a statically linked busybox with ash and nc; None: $ESXI_SIM_BUSYBOX, or the one in
+    PATH.
     switches: any field of Login or Faults, by its name (lock_after=3, hostd="hung", ...).
 
     address, port: where it listens. faults, login: switches, to be set while it runs.
@@ -43,7 +45,7 @@ class Host:
                  password: str = "VMware1!", listen: str = "127.0.0.1", port: int = 0,
                  hostname: str = "localhost", power_hook: Optional[PowerHook] = None,
                  power_program: Optional[str] = None, escape_names: bool = False,
-                 pad_by_bytes: bool = False, busybox: str = "/usr/bin/busybox",
+                 pad_by_bytes: bool = False, busybox: Optional[str] = None,
                  on_command: Optional[CommandHook] = None, **switches: Any):
         self.release = RELEASES[release]
         self.login = Login(password=password)
@@ -55,7 +57,7 @@ class Host:
         self.hooks = PowerHooks(power_hook, power_program)
         self.escape_names = escape_names
         self.pad_by_bytes = pad_by_bytes
-        self.busybox = busybox
+        self.busybox = busybox or default_busybox()
         self.on_command = on_command
         self.address = listen
         self.port = port
@@ -69,6 +71,7 @@ class Host:
             raise ValueError("at most %d VMs" % MAX_VMS)
         self._commands_until: List[Tuple[int, Callable[[], None]]] = []
         self._hostd_commands: Optional[int] = None
+        self._hostd_changes = 0
         self._ready = threading.Event()
         self._failure: Optional[BaseException] = None
         self._thread: Optional[threading.Thread] = None
@@ -97,12 +100,14 @@ class Host:
         if self._failure:
             self._thread.join()
             raise self._failure
+        atexit.register(self.stop)  # for a program that ends without saying stop
         return self
 
     def stop(self) -> None:
         """End everything that runs on the host and remove its files."""
         thread, self._thread = self._thread, None
         if thread is not None:
+            atexit.unregister(self.stop)
             self._loop.call_soon_threadsafe(self._end.set)
             thread.join()
             self.hooks.close()
@@ -160,7 +165,7 @@ class Host:
 
     def change_host_key(self, kind: Optional[str] = None) -> None:
         """A new host key, as after a reinstallation; kind: "ecdsa" (default) or "rsa"."""
-        self.sshd.key = new_host_key(kind or "ecdsa")
+        self.sshd.key = new_host_key(kind or "ecdsa", fresh=True)
 
     @property
     def prompt(self) -> str:
@@ -284,8 +289,14 @@ class Host:
         after so many more commands have come to it."""
         self.faults.hostd = state
         self._hostd_commands = recover_after_commands
+        self._hostd_changes += 1
+        change = self._hostd_changes
         if recover_after is not None:
-            self.after_seconds(recover_after, lambda: self.set_hostd("up"))
+            self.after_seconds(recover_after, lambda: self._recover_hostd(change))
+
+    def _recover_hostd(self, change: int) -> None:
+        if self._hostd_changes == change:
+            self.set_hostd("up")
 
     def hostd_for_next_command(self) -> str:
         """hostd's state for a command that has just come to it."""

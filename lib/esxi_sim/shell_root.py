@@ -22,8 +22,8 @@ from .vms import VM, uuid_with_blanks
 
 # Applets seen in use on ESXi hosts (facts: 7.3), and those any busybox ash has built in.
 APPLETS = """
-[ [[ ash awk basename cat chmod cp cut date dd df dirname du echo egrep env expr false fgrep find
-grep head hostname kill ln ls md5sum mkdir more mv nohup printf pwd readlink rm rmdir sed seq sh
+[ [[ awk basename cat chmod cp cut date dd df dirname du echo egrep env expr false fgrep find
+grep head hostname kill ln ls md5sum mkdir more mv nohup printf pwd readlink rm rmdir sed seq
 sleep sort stat stty sync tail tar tee test time timeout touch tr true tty uname uniq uptime usleep
 vi wc which xargs
 """.split()
@@ -45,6 +45,11 @@ printf '%s\\0' {token} "$ESXI_SIM_SESSION" $# "$@"
 while read -r step; do eval "$step"; echo; done
 exit 255
 """
+
+
+def default_busybox() -> str:
+    """The busybox to use when none is named."""
+    return os.environ.get("ESXI_SIM_BUSYBOX") or shutil.which("busybox") or "/usr/bin/busybox"
 
 
 class ShellRoot:
@@ -70,12 +75,12 @@ class ShellRoot:
         private = self.path / _PRIVATE
         shutil.copyfile(busybox, private / "busybox")
         os.link(private / "busybox", private / "nc")
-        restricted = private / "applets"
-        restricted.write_bytes(_only_applets(Path(busybox)))
-        for program in (private / "busybox", restricted):
+        shell = self.path / "bin/sh"
+        shell.write_bytes(_bare_shell(Path(busybox)))
+        for program in (private / "busybox", shell):
             program.chmod(0o755)
         for applet in APPLETS:
-            os.link(restricted, self.path / "bin" / applet)
+            os.link(private / "busybox", self.path / "bin" / applet)
         self._script(_PRIVATE + "/call", _CALL.format(token=call_token))
         for name in _HOST_COMMANDS:
             self._script("bin/" + name, _HOST_COMMAND.format(port=call_port, name=name))
@@ -231,23 +236,23 @@ def _vmx_escaped(value: str) -> str:
     return value.replace("|", "|7C").replace('"', "|22").replace("\n", "|0A")
 
 
-_restricted_busybox: Dict[Path, bytes] = {}
+_bare_shells: Dict[Path, bytes] = {}
 
 
-def _only_applets(busybox: Path) -> bytes:
-    """The busybox with every applet that ESXi has not made unreachable.
+def _bare_shell(busybox: Path) -> bytes:
+    """The busybox with no applet but sh.
 
-    Debian's busybox prefers its applets to programs in PATH, so that leaving out the links would
-    not hide them. The names are one sorted table in the file; a name whose last letter is a
-    control character is never called.
+    Debian's ash prefers its own applets to programs in PATH, so that leaving out the links would
+    not hide them. Their names are one sorted table in the file; with every other name spoilt,
+    smaller before sh and greater after it, the shell finds only what is in PATH.
     """
-    if busybox not in _restricted_busybox:
+    if busybox not in _bare_shells:
         program = busybox.read_bytes()
         names = subprocess.run([busybox, "--list"], capture_output=True, check=True).stdout.split()
         table = b"\0".join(names) + b"\0"
-        if program.count(table) != 1:
-            raise RuntimeError("%s: no applet table found" % busybox)
-        wanted = {name.encode() for name in APPLETS} | {b"busybox"}
-        hidden = [name if name in wanted else name[:-1] + b"\1" for name in names]
-        _restricted_busybox[busybox] = program.replace(table, b"\0".join(hidden) + b"\0")
-    return _restricted_busybox[busybox]
+        if program.count(table) != 1 or b"sh" not in names:
+            raise RuntimeError("%s: no applet table found, or no sh in it" % busybox)
+        spoilt = [name if name == b"sh" else b"\1" * len(name) if name < b"sh"
+                  else name[:-1] + b"\x7f" for name in names]
+        _bare_shells[busybox] = program.replace(table, b"\0".join(spoilt) + b"\0")
+    return _bare_shells[busybox]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import socket
-import threading
 from typing import TYPE_CHECKING, Any, Coroutine, Dict, Optional, Set
 
 import asyncssh
@@ -24,18 +24,20 @@ _FIPS_CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr
 _FIPS_MACS = ("hmac-sha2-256", "hmac-sha2-512")
 _OLD_KEX = ("diffie-hellman-group14-sha1",)
 
-_rsa_keys: Dict[int, asyncssh.SSHKey] = {}
-_rsa_lock = threading.Lock()
+
+def _new_rsa_key() -> asyncssh.SSHKey:
+    return asyncssh.generate_private_key("ssh-rsa", key_size=2048)
 
 
-def new_host_key(kind: str) -> asyncssh.SSHKey:
-    """A host key, "ecdsa" or "rsa". RSA keys are slow to make: a process makes one and keeps it."""
+_kept_rsa_key = functools.lru_cache(maxsize=None)(_new_rsa_key)
+
+
+def new_host_key(kind: str, fresh: bool = False) -> asyncssh.SSHKey:
+    """A host key, "ecdsa" or "rsa". RSA keys are slow to make: a process makes one and keeps it,
+    unless a fresh one is wanted."""
     if kind == "ecdsa":
         return asyncssh.generate_private_key("ecdsa-sha2-nistp256")
-    with _rsa_lock:
-        if 0 not in _rsa_keys:
-            _rsa_keys[0] = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
-        return _rsa_keys[0]
+    return _new_rsa_key() if fresh else _kept_rsa_key()
 
 
 class Connection(asyncssh.SSHServer):

@@ -133,7 +133,7 @@ def test_the_host_key_can_be_pinned_and_can_change(start_host, client_of, kind):
     client = client_of(host)
     assert client(HELLO).returncode == 0
     argv = client.argv(HELLO)
-    host.change_host_key()
+    host.change_host_key(kind)
     refused = subprocess.run(argv, capture_output=True, check=False, timeout=10)
     assert b"HOST IDENTIFICATION HAS CHANGED" in refused.stderr
     assert host.auth_failures == 0
