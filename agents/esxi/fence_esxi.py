@@ -31,7 +31,19 @@ import termios
 import time
 from collections import OrderedDict, namedtuple
 
-STARTED = time.monotonic()
+
+def started():
+    """When this process was started, on the clock of time.monotonic(), interpreter included."""
+    try:
+        with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+            age = float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        age = 0.0
+    return time.monotonic() - min(max(0.0, age), 5.0)
+
+
+STARTED = started()
 
 sys.path.append("/usr/share/fence")
 try:
@@ -319,9 +331,13 @@ def near_misses(plug, rows):
     return hints[:3]
 
 
+def unescaped(name):
+    """A name as processes show it, where the list of VMs has %2f, %5c, %25 (facts: 1.4)."""
+    return re.sub(r"(?i)%(2f|5c|25)", lambda code: chr(int(code.group(1), 16)), name)
+
+
 def _folded(name):
-    unescaped = re.sub(r"(?i)%(2f|5c|25)", lambda m: chr(int(m.group(1), 16)), name)
-    return " ".join(unescaped.casefold().split())
+    return " ".join(unescaped(name).casefold().split())
 
 
 # ---------------------------------------------------------------------------------------------
@@ -381,7 +397,8 @@ def _user_ssh_options(options):
                            % letter)
     if command:
         logging.info("the remote command in ssh_options has no effect: %s", " ".join(command))
-    return words[: len(words) - len(command)]
+    options_only = words[: len(words) - len(command)]
+    return options_only[:-1] if options_only[-1:] == ["--"] else options_only
 
 
 def _words(options, name):
@@ -401,8 +418,9 @@ def _bare_word(options, name):
 
 def _config_value(options, name):
     value = options[name]
-    if '"' in value or "\n" in value:
-        raise BadInput("%s=%s is not usable: no quotes" % (key_of(name), show(value)))
+    if re.search(r'["\n%]|\$\{', value):  # what ssh would read as something else
+        raise BadInput("%s=%s is not usable: no quotes, no %% and no ${"
+                       % (key_of(name), show(value)))
     return '"%s"' % value
 
 
@@ -480,8 +498,8 @@ class Session:
                 self._receive(started + bound + (2 if self._secret_given else 0))
                 self._answer_prompt()
         except SessionSilent:
-            raise LoginFailed("%s: no answer to the login within %.0f s; see whether the host is "
-                              "overloaded, and an ESXi host%s" % (
+            raise LoginFailed("%s: no answer to the login within %.0f s; check that the host is "
+                              "not overloaded, and that ip= is an ESXi host%s" % (
                                   address_of(self._login), bound, quoted_words(self._trace())))
         except SessionLost:
             raise why_login_failed(self._login, self._trace())
@@ -572,6 +590,8 @@ class Session:
         deadline = time.monotonic() + 1
         while last.poll(max(0, deadline - time.monotonic()) * 1000) and self._read(words):
             continue
+        while self._ssh.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _answer_prompt(self):
         """Answer what ssh asks: the host key once, the password or passphrase once."""
@@ -597,7 +617,7 @@ class Session:
         if not fits or self._login.secret is None:
             what = "the passphrase of the key in password=" if is_passphrase else "another login"
             raise LoginRefused('%s: ssh asks "%s" and there is no answer to that; give %s'
-                               % (address_of(self._login), one_line(question, 100), what))
+                               % (address_of(self._login), one_line(question), what))
         self._secret_given = True
         self._type(self._login.secret)
 
@@ -610,11 +630,12 @@ class Session:
                                    for source in ("words", "prompt", "answers"))
         said = [line.strip() for line in words.splitlines() if line.strip()]
         return Trace([line for line in said if not SSH_REMARKS.match(line)], prompts,
-                     one_line(printed, 100), self._secret_given)
+                     one_line(printed, 100), self._secret_given, self._ssh.poll())
 
 
-# what there is to tell why a login failed: ssh's words, its prompts, what came on its stdout
-Trace = namedtuple("Trace", "words prompts printed secret_given")
+# what there is to tell why a login failed: ssh's words, its prompts, what came on its stdout,
+# whether it was given the password or passphrase, and its exit status
+Trace = namedtuple("Trace", "words prompts printed secret_given status")
 
 # what ssh remarks without that anything is wrong
 SSH_REMARKS = re.compile(r"Warning: Permanently added|\*\* ")
@@ -639,17 +660,20 @@ def why_login_failed(login, trace):
         cause, cure = _about_host_key(login, trace)
     else:
         cause, cure = _about_connection(last, trace)
-    busy = re.search(r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe", last)
-    kind = HostBusy if busy and not trace.secret_given else LoginFailed
+    closed = trace.status == 255 and re.search(CLOSED, last)
+    if closed and trace.secret_given:
+        cause = "the host closed the connection on the password"
+        cure = "check password= before the next try; five wrong ones lock the account"
+    kind = HostBusy if closed and not trace.secret_given else LoginFailed
     return kind("%s: %s; %s%s" % (address_of(login), cause, cure, quoted_words(trace)))
 
 
 def _about_connection(last, trace):
     for pattern, cause, cure in LOGIN_FAILURES:
-        found = re.search(pattern, last)
+        found = re.search(pattern, last) if trace.status == 255 else None
         if found:
             return cause, cure(found) if callable(cure) else cure
-    if not trace.words:
+    if trace.status == 255 and not trace.words:
         return ("ssh ended without a word",
                 "take -q, -E and LogLevel out of ssh_options to see why")
     return ("the session ended before its shell was ready",
@@ -663,9 +687,10 @@ def _algorithm_options(found):
               "cipher": "Ciphers", "MAC": "MACs"}[found.group("kind")]
     offer = found.group("offer").split(",")[0]
     extra = " -o PubkeyAcceptedAlgorithms=+ssh-rsa" if offer == "ssh-rsa" else ""
-    return 'if the host cannot be updated, set ssh_options="-o %s=+%s%s"' % (option, offer, extra)
+    return 'if the host cannot be updated, add to ssh_options: -o %s=+%s%s' % (option, offer, extra)
 
 
+CLOSED = r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe"
 # what ssh says last, the cause, and what to do about it
 LOGIN_FAILURES = (
     (r"Could not resolve hostname|[Nn]ame resolution|Name or service not known",
@@ -684,8 +709,7 @@ LOGIN_FAILURES = (
     (r"Bad configuration option|[Uu]nsupported option|unknown option|command-line:? line|usage: ssh"
      r"|Unknown (?:cipher|mac) type|user config file",
      "ssh does not accept an option", "correct ssh_options="),
-    (r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe",
-     "the host closed the connection, as a busy or starting sshd does",
+    (CLOSED, "the host closed the connection, as a busy or starting sshd does",
      "try again, or raise MaxStartups in its sshd_config"),
 )
 
@@ -986,7 +1010,7 @@ class EsxiHost:
     def question_of(self, vm):
         """The question a VM waits with and how to answer it, as half a sentence, or "" """
         try:
-            question = parse_question(self.ask("vim-cmd vmsvc/message " + vm.vmid, 5))
+            question = parse_question(self.ask("vim-cmd vmsvc/message " + vm.vmid, 3))
         except FenceError as error:
             logging.info("whether a question is pending cannot be asked: %s", error)
             return ""
@@ -1013,7 +1037,7 @@ class EsxiHost:
             if exact:
                 return exact
         uuid = plain_uuid(plug)
-        names = (plug,) if vm is None else (vm.plug, vm.name)
+        names = {plug, unescaped(plug)}.union((vm.name, unescaped(vm.name)) if vm else ())
         tails = () if vm is None else tuple("/" + path for _, path in split_file(vm.file))
         return [process for process in processes
                 if process.name in names or process.config_file.endswith(tails)
@@ -1052,7 +1076,8 @@ def describe(answer):
 
 
 def _running_as(row, processes):
-    return [process for process in processes if process.name in row.names]
+    names = row.names + [unescaped(name) for name in row.names]
+    return [process for process in processes if process.name in names]
 
 
 def describe_row(row):
@@ -1086,6 +1111,8 @@ class PowerOff:
         self._refusals = 0
         self._tried = OrderedDict()
         self._trouble = ""
+        self._question = None
+        self._started = time.monotonic()
 
     def run(self):
         """Returns when the VM is proven off; raises PowerFailed, saying what was tried."""
@@ -1127,7 +1154,7 @@ class PowerOff:
         if self._power_off():
             return True
         if look.state == "suspended" and self._refusals >= 2:
-            raise self._failure("it is suspended, and power.off is refused: " + self._trouble)
+            raise self._failure("it is suspended, and " + self._trouble)
         return self._may_kill and self._kill_with("esxcli")
 
     def _power_off(self):
@@ -1138,12 +1165,18 @@ class PowerOff:
             answer = self._host.switch(self.vm, "off")
             if answer.status == 0:
                 wait = 3
+                trouble = "power.off was taken, and it stays on"
             else:
                 self._refusals += 1
-                self._note("power.off was refused: " + reason_in(answer))
+                trouble = "power.off was refused: " + reason_in(answer)
         except SessionSilent as error:
-            self._note(str(error))
-        return self._is_off_within(wait)
+            trouble = str(error)
+        if self._is_off_within(wait):
+            return True
+        self._note(trouble)
+        if self._question is None:
+            self._question = self._host.question_of(self.vm)
+        return False
 
     def _without_row(self, missing):
         """hostd does not list the VM: final, unless it admits to VMs it cannot read (facts: 1.3)"""
@@ -1229,8 +1262,8 @@ class PowerOff:
         return True
 
     def _proven(self, proof):
-        log = logging.warning if len(self._tried) > 1 else logging.info
-        log("%s is off: %s", self._described(), proof)
+        log = logging.info if set(self._tried) <= {"power.off"} else logging.warning
+        log("%s is off: %s, %.1f s", self._described(), proof, time.monotonic() - self._started)
         return True
 
     def _described(self):
@@ -1247,10 +1280,9 @@ class PowerOff:
 
     def _failure(self, cause=None):
         tried = ", ".join(self._tried) or "nothing could be sent"
-        question = self._host.question_of(self.vm) if self.vm and self._host.left() > 1 else ""
         return PowerFailed("%s is not proven off: %s; tried: %s; switch it off on the host itself"
                            % (self._described(),
-                              question or cause or self._trouble or "it stays on", tried))
+                              self._question or cause or self._trouble or "it stays on", tried))
 
 
 def power_on(host, vm, tries):
