@@ -11,7 +11,8 @@ import busyboxes
 import pytest
 from small_host import SmallHost
 
-TOOL = pathlib.Path(__file__).resolve().parents[2] / "agents/esxi/esxi-fence-key"
+TOOL = pathlib.Path(os.environ.get("FENCE_ESXI_KEY_TOOL") or
+                    pathlib.Path(__file__).resolve().parents[2] / "agents/esxi/esxi-fence-key")
 
 
 @pytest.fixture(scope="session")
