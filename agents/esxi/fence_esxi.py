@@ -132,11 +132,11 @@ Question = namedtuple("Question", "qid text choices")
 
 HEADER = re.compile(r" *Vmid +Name +File +Guest OS +Version +Annotation *\Z")
 ROW = re.compile(
-    r"(?P<vmid>[0-9]+) +(?P<name>[^ ].*?) {3,}(?P<file>\[.*?\] ?.*?\.vmt?x) {3,}"
+    r"(?P<vmid>[1-9][0-9]*) +(?P<name>[^ ].*?) {3,}(?P<file>\[.*?\] ?.*?\.(?i:vmt?x)) {3,}"
     r"(?P<guest>[^ ]*) +(?P<version>vmx-[0-9]+)(?: .*)?\Z"
 )
 FILE_STARTS = re.compile(r" {3,}\[")
-FILE_ENDS = re.compile(r"\.vmt?x {3,}")
+FILE_ENDS = re.compile(r"\.vmt?x {3,}", re.IGNORECASE)
 SKIPPED = re.compile(r"Skipping invalid VM '?([0-9]+)'?")
 POWER_STATES = {"Powered on": "on", "Powered off": "off", "Suspended": "suspended"}
 HOSTD_TROUBLE = re.compile(
@@ -172,7 +172,7 @@ def parse_inventory(answer):
     """The VMs in an answer to `vim-cmd vmsvc/getallvms` (facts: 1).
 
     complete is true where the answer is known to name every VM: the header line was there, the
-    exit status 0, no VM skipped. A row whose Vmid stands in another line too, or that can be read
+    exit status 0, no VM skipped, no line like a row that is none. A row whose Vmid stands in another line too, or that can be read
     in more than one way, is doubtful: a note of several lines may have forged it (facts: 1.4).
     Raises HostdFailed where the answer is no list at all.
     """
@@ -185,9 +185,10 @@ def parse_inventory(answer):
     body = lines[headers[0] + 1 :]
     vmids = [line.split(" ", 1)[0] for line in body if re.match(r"[0-9]+ ", line)]
     matches = [row for row in map(ROW.match, body) if row]
+    strange = [line for line in body if FILE_ENDS.search(line) and not ROW.match(line)]
     name_column = min([row.start("name") for row in matches] or [0])
     rows = [_inventory_row(row, vmids, name_column) for row in matches]
-    return Inventory(rows, skipped, complete=not skipped)
+    return Inventory(rows, skipped, complete=not skipped and not strange)
 
 
 def _inventory_row(row, vmids, name_column):
@@ -239,7 +240,7 @@ def _process(block):
     config_file = fields.get("Config File", "")
     if not re.match(r"[0-9]+\Z", world_id) or name != block[0].strip(" "):
         return None
-    if not re.search(r"\.vmt?x\Z", config_file):
+    if not re.search(r"\.vmt?x\Z", config_file, re.IGNORECASE):
         return None
     return Process(world_id, name, config_file, plain_uuid(fields.get("UUID", "")))
 
@@ -271,7 +272,7 @@ def parse_question(answer):
 
 def parse_vmx_values(answer):
     """[(path of the .vmx, key in lower case, value), ...] from grep -H over .vmx files."""
-    line_form = re.compile(r'(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*\Z')
+    line_form = re.compile(r'(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*\Z', re.IGNORECASE)
     matches = [line_form.match(line) for line in lines_of(answer.text)]
     return [(m.group(1), m.group(2).lower(), m.group(3)) for m in matches if m]
 
@@ -302,6 +303,8 @@ def reason_in(answer):
             return one_line(found[-1])
     words = [line.strip() for line in lines_of(answer.text)]
     words = [word for word in words if word and not re.match(r"(Powering o|Retrieved )", word)]
+    if fault_in(answer):
+        return fault_in(answer)
     if words:
         return one_line(words[-1])
     return "no reason given, exit status %d" % answer.status
@@ -924,11 +927,11 @@ class EsxiHost:
         """Settle a doubtful row: does hostd call the VM of that Vmid by that name?"""
         for _ in range(2):
             answer = self.ask("vim-cmd vmsvc/get.summary " + row.vmid)
-            if is_unknown_vmid(answer):
-                return False
             name = parse_summary_name(answer)
             if name is not None:
                 return name == plug
+            if is_unknown_vmid(answer):
+                return False
         raise AmbiguousVM("%s: which VM is called %s cannot be settled: %s is in doubt, and "
                           "get.summary says: %s; look for a note that imitates a list of VMs"
                           % (self._login.host, show(plug), describe_row(row), reason_in(answer)))
@@ -1556,7 +1559,7 @@ def hide_from_process_list(options):
         with open("/proc/self/mem", "r+b", 0) as memory:
             memory.seek(start)
             words = memory.read(end - start).split(b"\0")
-            hidden = [re.sub(b"(?s)^(-p|--[a-z-]+=|)%s$" % re.escape(secret),
+            hidden = [re.sub(b"(?s)^(-[a-zA-Z46]*p|--[a-z-]+=|)%s$" % re.escape(secret),
                              lambda m: m.group(1) + b"*" * len(secret), word) for word in words]
             memory.seek(start)
             memory.write(b"\0".join(hidden))
