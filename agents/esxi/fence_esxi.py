@@ -172,8 +172,9 @@ def parse_inventory(answer):
     """The VMs in an answer to `vim-cmd vmsvc/getallvms` (facts: 1).
 
     complete is true where the answer is known to name every VM: the header line was there, the
-    exit status 0, no VM skipped, no line like a row that is none. A row whose Vmid stands in another line too, or that can be read
-    in more than one way, is doubtful: a note of several lines may have forged it (facts: 1.4).
+    exit status 0, no VM skipped, no line that resembles a row without being one. A row whose Vmid
+    stands in another line too, or that can be read in more than one way, is doubtful: a note of
+    several lines may have forged it (facts: 1.4).
     Raises HostdFailed where the answer is no list at all.
     """
     lines = lines_of(answer.text)
