@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,11 @@ LONGEST_RUN = 75.0
 
 @dataclass(frozen=True)
 class AgentRun:
-    """How a run of the agent ended. started, ended: seconds since the epoch; seconds: wall time."""
+    """How a run of the agent ended. started, ended: seconds since the epoch.
+
+    seconds: wall time. starved: how much of it the agent could have run but had no processor,
+    which says something about this machine and nothing about the agent.
+    """
 
     status: int
     out: str
@@ -31,6 +37,7 @@ class AgentRun:
     started: float
     ended: float
     seconds: float
+    starved: float
 
 
 @contextlib.contextmanager
@@ -47,27 +54,37 @@ def fence(host: Host, action: str, plug: str | None = None, agent: Path = AGENT,
     service: in the environment Pacemaker gives, where the library takes all time limits away.
     options: by their names on stdin, such as missing_as_off.
     """
-    with tempfile.TemporaryDirectory(prefix="fence_esxi-") as folder:
-        known_hosts = Path(folder) / "known_hosts"
-        known_hosts.write_text(host.host_key_line() + "\n")
+    with tempfile.TemporaryDirectory(prefix="fence_esxi-") as name:
+        folder = Path(name)
+        (folder / "known_hosts").write_text(host.host_key_line() + "\n")
         given = {"action": action, "ip": host.address, "ipport": host.port,
                  "username": host.login.user, "password": host.login.password,
-                 "known_hosts": known_hosts, "plug": plug, **options}
+                 "known_hosts": folder / "known_hosts", "plug": plug, **options}
         lines = "".join("%s=%s\n" % pair for pair in given.items() if pair[1] is not None)
-        return _run(agent, lines, SERVICE if service else SHELL)
+        (folder / "stdin").write_text(lines, encoding="utf-8")
+        return _run(agent, folder, SERVICE if service else SHELL)
 
 
-def _run(agent: Path, stdin: str, environment: dict[str, str]) -> AgentRun:
+def _run(agent: Path, folder: Path, environment: dict[str, str]) -> AgentRun:
+    out, err = folder / "stdout", folder / "stderr"
     started, clock = time.time(), time.monotonic()
-    try:
-        done = subprocess.run([str(agent)], input=stdin, env=environment, capture_output=True,
-                              encoding="utf-8", errors="replace", timeout=LONGEST_RUN, check=False)
-        status, out, err = done.returncode, done.stdout, done.stderr
-    except subprocess.TimeoutExpired as late:
-        status, out = -9, _text(late.stdout)
-        err = _text(late.stderr) + "(ended after %d s)\n" % LONGEST_RUN
-    return AgentRun(status, out, err, started, time.time(), time.monotonic() - clock)
+    with (folder / "stdin").open() as stdin, out.open("w") as stdout, err.open("w") as stderr:
+        process = subprocess.Popen([str(agent)], stdin=stdin, stdout=stdout, stderr=stderr,
+                                   env=environment)
+    watchdog = threading.Timer(LONGEST_RUN, process.kill)
+    watchdog.start()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    seconds, ended = time.monotonic() - clock, time.time()
+    starved = _seconds_without_processor(process.pid)
+    status = process.wait()
+    watchdog.cancel()
+    return AgentRun(status, _text(out), _text(err), started, ended, seconds, starved)
 
 
-def _text(captured: Any) -> str:
-    return captured.decode("utf-8", "replace") if isinstance(captured, bytes) else captured or ""
+def _seconds_without_processor(pid: int) -> float:
+    """Time a process that has just ended spent waiting for a processor (proc(5): schedstat)."""
+    return int(Path("/proc/%d/schedstat" % pid).read_text().split()[1]) / 1e9
+
+
+def _text(file: Path) -> str:
+    return file.read_bytes().decode("utf-8", "replace")
