@@ -22,7 +22,7 @@ def test_it_keeps_working_when_fence_esxi_takes_over_the_old_name(cluster: TwoNo
     assert admin.do("pcs stonith cleanup") == "Cleaned up all resources on all nodes\n"
     assert admin.do("pcs stonith fence t3022cent") == "Node: t3022cent fenced\n"
     cluster.wait_until_offline(victim)
-    assert cluster.host_of(victim).changes() == ["power.off", "power.on"]
+    assert cluster.was_rebooted(victim)
     cluster.wait_until_whole()
     cluster.wait_until_started("old")
     assert admin.do("cibadmin --query --scope configuration") == before

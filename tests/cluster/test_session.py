@@ -50,10 +50,11 @@ def test_the_admin_sets_up_fencing_and_shoots_a_node(cluster: TwoNodes) -> None:
         lambda: "OFFLINE: [ t3022cent ]" in admin.do("pcs status"),
         within=10,
     )
-    assert host.changes() == ["power.off", "power.on"]
+    assert host.changes()[:2] == ["power.off", "power.on"]
+    assert cluster.was_rebooted(victim)
     assert cluster.host_of(admin).changes() == []
     cluster.wait_until_whole()
-    assert victim.boots() == boots + 1
+    assert victim.boots() > boots
     assert "reboot of t3022cent successful" in admin.do("pcs stonith history")
     cluster.wait_until_started("rs-stonith-01", "rs-stonith-02")
 
@@ -61,6 +62,8 @@ def test_the_admin_sets_up_fencing_and_shoots_a_node(cluster: TwoNodes) -> None:
 def test_a_node_that_is_fenced_with_off_stays_off(cluster: TwoNodes) -> None:
     admin, victim = cluster.t3021cent, cluster.t3022cent
     cluster.create_devices()
+    # What the cluster does by itself, too: it may find the node lost before it hears why.
+    admin.do("pcs property set stonith-action=off")
     assert admin.do("pcs stonith fence t3022cent --off") == "Node: t3022cent fenced\n"
     cluster.wait_until_offline(victim)
     assert not victim.is_running()
@@ -78,6 +81,6 @@ def test_the_other_node_can_shoot_too(cluster: TwoNodes) -> None:
     cluster.create_devices()
     assert admin.do("pcs stonith fence t3021cent") == "Node: t3021cent fenced\n"
     cluster.wait_until_offline(victim)
-    assert cluster.host_of(victim).changes() == ["power.off", "power.on"]
+    assert cluster.was_rebooted(victim)
     assert cluster.host_of(admin).changes() == []
     cluster.wait_until_whole()

@@ -10,10 +10,10 @@ def test_a_node_whose_cable_is_pulled_is_fenced(cluster: TwoNodes) -> None:
     boots = victim.boots()
     victim.pull_cable()
     cluster.wait_until_offline(victim)
-    assert cluster.host_of(victim).changes() == ["power.off", "power.on"]
+    assert cluster.was_rebooted(victim)
     victim.plug_cable()
     cluster.wait_until_whole()
-    assert victim.boots() == boots + 1
+    assert victim.boots() > boots
 
 
 def test_a_node_that_hangs_is_fenced(cluster: TwoNodes) -> None:
@@ -22,9 +22,9 @@ def test_a_node_that_hangs_is_fenced(cluster: TwoNodes) -> None:
     boots = victim.boots()
     victim.signal("STOP", "corosync")
     cluster.wait_until_offline(victim)
-    assert cluster.host_of(victim).changes() == ["power.off", "power.on"]
+    assert cluster.was_rebooted(victim)
     cluster.wait_until_whole()
-    assert victim.boots() == boots + 1
+    assert victim.boots() > boots
 
 
 def test_of_two_nodes_cut_from_each_other_exactly_one_survives(
@@ -35,13 +35,16 @@ def test_of_two_nodes_cut_from_each_other_exactly_one_survives(
     cluster.create_devices(rs_stonith_02="pcmk_delay_base=5s")
     for _ in range(pytestconfig.getoption("--split-brain-rounds")):
         cluster.wait_until_started("rs-stonith-01", "rs-stonith-02")
-        cluster.forget_changes()
+        cluster.forget()
         boots = favourite.boots(), other.boots()
+        assert favourite.is_running()
+        assert other.is_running()
         cluster.cut_nodes_from_each_other()
         cluster.wait_until_booted(other, boots[1] + 1)
+        assert favourite.is_running()
         # Back and still cut off it has no quorum, so it does not shoot.
         cluster.join_nodes()
         cluster.wait_until_whole()
-        assert (favourite.boots(), other.boots()) == (boots[0], boots[1] + 1)
-        assert cluster.host_of(other).changes() == ["power.off", "power.on"]
+        assert favourite.boots() == boots[0]
+        assert cluster.was_rebooted(other)
         assert cluster.host_of(favourite).changes() == []

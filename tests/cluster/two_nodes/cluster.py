@@ -101,10 +101,12 @@ class TwoNodes:
         for host in self.hosts.values():
             host.start_afresh()
         self.wait_until_whole()
+        self.t3021cent.do("crm_attribute --type crm_config --name stonith-action --delete")
         for section in ("constraints", "resources"):
             self.t3021cent.do(f"cibadmin --replace --scope {section} --xml-text '<{section}/>'")
         wait_for("no devices", lambda: not self.view(self.t3021cent).devices(), within=10)
-        self.t3021cent.do("crm_resource --cleanup; stonith_admin --cleanup --history '*'")
+        self.t3021cent.do("crm_resource --cleanup")
+        self.forget()
 
     def other(self, node: Node) -> Node:
         """The node that is not this one."""
@@ -134,12 +136,28 @@ class TwoNodes:
         ):
             self.t3021cent.do(line)
         self.wait_until_started("rs-stonith-01", "rs-stonith-02")
-        self.forget_changes()
+        self.forget()
 
-    def forget_changes(self) -> None:
-        """Empty the record of both ESXi hosts."""
+    def forget(self) -> None:
+        """Empty the record of both ESXi hosts and the cluster's fencing history."""
         for host in self.hosts.values():
             host.forget()
+        self.t3021cent.do("stonith_admin --cleanup --history '*'")
+
+    def shots_at(self, node: Node) -> int:
+        """How often the other node has fenced this one, as its fencing history says.
+
+        One `pcs stonith fence` may lead to two: when Pacemaker hears that the node is lost before
+        it hears that the node was fenced, it has it fenced on its own account too.
+        """
+        events = self.view(self.other(node)).fence_events()
+        return sum(e["target"] == node.name and e["status"] == "success" for e in events)
+
+    def was_rebooted(self, node: Node) -> bool:
+        """Whether its ESXi host was told power.off and power.on for each shot, and nothing else."""
+        shots = self.shots_at(node)
+        changes = self.host_of(node).changes()
+        return shots > 0 and changes == ["power.off", "power.on"] * shots
 
     def power_log(self) -> str:
         """When the power of which node went off and on."""

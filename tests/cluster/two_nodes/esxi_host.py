@@ -28,13 +28,14 @@ CHANGE = re.compile(r"vmsvc/(power\.\w+)|vm process (kill -t \w+)")
 
 @dataclass
 class EsxiHost:
-    """A host at `address`; `vms` maps the name of each of its VMs to the node it is."""
+    """A host at `address`; `vms` maps the name of each of its VMs to the node it is, or ""."""
 
     room: Room
     address: str
     vms: dict[str, str]
     release: str = "6.7"
     registered: list[str] = field(default_factory=list, init=False)
+    pid: int = field(default=0, init=False)
 
     @property
     def _home(self) -> str:
@@ -47,7 +48,7 @@ class EsxiHost:
         vms = [{"name": name, "vmid": 14 + at} for at, name in enumerate(self.vms)]
         self.room.write(f"{self._home}/vms.json", json.dumps(vms))
         home = f"{ROOM}/{self._home}"
-        self.room.start(
+        self.pid = self.room.start(
             "env", f"PYTHONPATH={LIB}", sys.executable, "-m", "esxi_sim",
             "--release", self.release, "--listen", self.address, "--port", "22",
             "--vms", f"{home}/vms.json", "--password", PASSWORD,
@@ -56,6 +57,10 @@ class EsxiHost:
         )  # fmt: skip
         control = self.room.path(f"{self._home}/control")
         wait_for(f"{self.address} is up: {self.log()}", control.exists, within=15, every=0.05)
+
+    def stop(self) -> None:
+        """End it, as pulling its plug would; what its VMs are is not touched."""
+        self.room.run("kill", "-KILL", str(self.pid))
 
     def runs(self, vms: dict[str, str], **details: str) -> None:
         """From now on its VMs are these, powered on; `details` as uuid="..." for all of them."""

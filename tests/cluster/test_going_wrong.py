@@ -1,0 +1,150 @@
+"""What Pacemaker's fencer makes of a fencing that goes wrong: it ends in time, the log says why, and
+history and status tell the truth about what became of the virtual machine.
+
+All troubles happen at once, each on an ESXi host of its own to a machine of its own, since some of
+them take most of the time that Pacemaker grants.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from two_nodes.cluster import TwoNodes
+from two_nodes.esxi_host import PASSWORD, EsxiHost
+
+#: Seconds Pacemaker gives a fence action, and what the cluster needs around it.
+LIMIT = 60
+AROUND_IT = 10
+
+
+@dataclass
+class Trouble:
+    """A machine `target`, what is wrong when it is to be fenced, and what must come of it."""
+
+    target: str
+    address: str
+    complaint: str  # what the log must say, as a pattern
+    host: dict[str, Any] = field(default_factory=dict)  # faults of the ESXi host
+    vm: dict[str, Any] = field(default_factory=dict)  # faults of the virtual machine
+    plug: str = ""  # what the device calls the machine, if not by its name
+    unplugged: bool = False
+    fenced: bool = False  # whether the machine is off in the end, and Pacemaker knows
+
+
+TROUBLES = [
+    Trouble("wrong-password", "192.168.33.101", "password", host={"password": "another"}),
+    Trouble("unreachable", "192.168.33.102", "192.168.33.102.*(reach|route|connect)", unplugged=True),
+    Trouble("unknown", "192.168.33.103", "nosuchvm", plug="nosuchvm"),
+    Trouble(
+        "immortal", "192.168.33.104", "still|not.*off", vm={"off": "ignored", "kill_needs": "never"}
+    ),
+    Trouble("hostd-hung", "192.168.33.105", "hostd", host={"hostd": "hung"}, fenced=True),
+    Trouble("host-hung", "192.168.33.106", "hostd", host={"hostd": "hung", "localcli": "hung"}),
+]  # fmt: skip
+
+
+@dataclass
+class Outcome:
+    """What came of one `pcs stonith fence`."""
+
+    seconds: float
+    status: int
+    text: str
+    power: str
+
+
+@pytest.fixture(scope="module")
+def shots(running_cluster: TwoNodes) -> Iterator[dict[str, Outcome]]:
+    """Each machine has been fenced, with its trouble."""
+    running_cluster.start_afresh()
+    hosts = {trouble.target: build(running_cluster, trouble) for trouble in TROUBLES}
+    running_cluster.wait_until_started(*hosts)
+    for trouble in TROUBLES:
+        set_in(running_cluster, hosts[trouble.target], trouble)
+    began = time.monotonic()
+    running = {
+        target: subprocess.Popen(
+            running_cluster.t3021cent.command("pcs", "stonith", "fence", target),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for target in hosts
+    }  # fmt: skip
+    outcomes = {}
+    while len(outcomes) < len(running):
+        for target, shot in running.items():
+            if target not in outcomes and shot.poll() is not None:
+                seconds = time.monotonic() - began
+                text = shot.communicate()[0]
+                power = hosts[target].power_of(target)
+                outcomes[target] = Outcome(seconds, shot.returncode, text, power)
+        time.sleep(0.1)
+    yield outcomes
+    for host in hosts.values():
+        host.stop()
+
+
+def build(cluster: TwoNodes, trouble: Trouble) -> EsxiHost:
+    """The host and the device, while all is well."""
+    cluster.room.run("ip", "address", "add", f"{trouble.address}/24", "dev", "vswitch0")
+    host = EsxiHost(cluster.room, trouble.address, {trouble.target: ""})
+    host.start()
+    plug = f"pcmk_host_map={trouble.target}:{trouble.plug or trouble.target}"
+    cluster.t3021cent.do(
+        f"pcs stonith create {trouble.target} fence_esxi ip={trouble.address} username=root "
+        f"password={PASSWORD} {plug}"
+    )
+    return host
+
+
+def set_in(cluster: TwoNodes, host: EsxiHost, trouble: Trouble) -> None:
+    """From now on it goes wrong."""
+    if trouble.host:
+        host.set(**trouble.host)
+    if trouble.vm:
+        host.set_vm(trouble.target, **trouble.vm)
+    if trouble.unplugged:
+        cluster.room.run("ip", "address", "del", f"{trouble.address}/24", "dev", "vswitch0")
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.target)
+def test_the_truth_is_told_in_time(
+    running_cluster: TwoNodes,
+    shots: dict[str, Outcome],
+    trouble: Trouble,
+    request: pytest.FixtureRequest,
+) -> None:
+    admin, target = running_cluster.t3021cent, trouble.target
+    shot = shots[target]
+    assert shot.seconds < LIMIT + AROUND_IT, shot
+    said = "\n".join(
+        line for node in running_cluster.nodes for line in agent_lines(node.log(), target)
+    )
+    print(f"{shot}\n{said}")
+    assert re.search(trouble.complaint, said, re.IGNORECASE), said
+
+    history = admin.do(f"pcs stonith history show {target}")
+    status = admin.do("pcs status")
+    if trouble.fenced:
+        assert (shot.status, shot.text) == (0, f"Node: {target} fenced\n")
+        assert f"reboot of {target} successful" in history
+        assert f"reboot of {target} " not in status
+    else:
+        assert shot.status == 1
+        assert f"unable to fence '{target}'" in shot.text
+        assert f"reboot of {target} failed" in history
+        assert f"reboot of {target} " in status.partition("Failed Fencing Actions:")[2]
+        assert shot.power == "on"
+
+
+def agent_lines(log: str, device: str) -> list[str]:
+    """What the agent said in a log of Pacemaker when it worked for the device."""
+    pids = set(re.findall(rf"\[(\d+)\] (?:targeting \S+ )?using {device} returned", log))
+    lines = [line for line in log.splitlines() if re.search(r"fence_esxi\[\d+\] stderr", line)]
+    return [line for line in lines if re.search(r"fence_esxi\[(\d+)\]", line)[1] in pids]  # type: ignore[index]
