@@ -15,7 +15,7 @@ import pytest
 from fence_runner import MARKER
 
 #: The passwords of tests and simulated hosts. MARKER stands in all the others.
-SECRETS = (MARKER, "VMware1!", "XXXXXXXX", "Geheim $HOME")
+SECRETS = (MARKER, "VMware1!", "XXXXXXXX")
 
 
 def secrets_in(folder: Path) -> list[str]:

@@ -242,6 +242,7 @@ def test_the_session_ends_without_a_word(esxi, way_in):
         ("ssh-options-no-argument", {"ssh_options": "-o"}),
         ("ssh-options-no-session", {"ssh_options": "-N"}),
         ("ssh-options-open-quote", {"ssh_options": "-o 'Ciphers=aes256-ctr"}),
+        ("known-hosts-expanded", {"known_hosts": "/etc/cluster/100%h"}),
         ("ip-two-words", {"ip": "esxi1 esxi2"}),
         ("ip-is-an-option", {"ip": "-oProxyCommand=id"}),
         ("username-is-an-option", {"username": "-oProxyCommand=id"}),

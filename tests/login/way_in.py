@@ -81,9 +81,9 @@ class WayIn:
         assert len(lines) == 1
 
     def says_line(self, line: str, message: str, host: Host | None = None, port: int = 0) -> None:
-        """The line is the one in tests/data/messages, where PORT and FOLDER stand for what
-        differs from run to run."""
+        """The line is the one in tests/data/messages (see the README there)."""
         line = line.replace(str(self.folder), "FOLDER")
+        line = line.replace("Connection reset by", "Connection closed by")
         port = host.port if host else port
         if port:
             line = line.replace(str(port), "PORT")
