@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytest_plugins = ["no_secrets"]
+
 PROJECT = pathlib.Path(__file__).resolve().parents[1]
 
 
