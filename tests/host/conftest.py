@@ -1,40 +1,32 @@
 """Simulated hosts, and the agent run against them by the real ssh client."""
 
 import contextlib
-import hashlib
-import os
 import pathlib
-import re
 
 import pytest
 from esxi_sim import Host
-from running import Fence
+from fence_runner import command_line
+from running import PASSWORD, Fence
 
-# Holds a blank and what a shell would read, and is like nothing the agent says.
-PASSWORD = "Geheim $HOME 'n 1!"
-DATA = pathlib.Path(__file__).resolve().parents[1] / "data/host"
+HERE = pathlib.Path(__file__).resolve().parent
 
 
 def pytest_configure(config):
-    """One test of each kind is marked: together they take a few seconds."""
-    config.addinivalue_line("markers", "quick: a test of the agent on a host for `make check`")
+    config.addinivalue_line("markers", "quick: one of the tests on hosts that `make check` runs")
 
 
-@pytest.fixture(scope="session")
-def log_folder(tmp_path_factory):
-    """Where the agent's output is kept: $FENCE_ESXI_LOGS, else a temporary folder."""
-    chosen = os.environ.get("FENCE_ESXI_LOGS")
-    folder = pathlib.Path(chosen) if chosen else tmp_path_factory.mktemp("logs")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """`make check` leaves out what is marked slow: of the tests here, all that are not quick."""
+    for item in items:
+        if item.path.parent == HERE and not item.get_closest_marker("quick"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
-def fence(agent_path, tmp_path, log_folder, request):
+def fence(tmp_path):
     """The agent as a program."""
-    readable = re.sub(r"[^\w-]+", "_", request.node.name, flags=re.ASCII)[:80]
-    unique = hashlib.sha256(request.node.nodeid.encode("utf-8", "replace")).hexdigest()[:8]
-    return Fence(agent_path, tmp_path, log_folder, f"{readable}-{unique}")
+    return Fence(tmp_path)
 
 
 @pytest.fixture
@@ -49,5 +41,11 @@ def esxi():
 
 @pytest.fixture(params=["command line", "Pacemaker"])
 def ask(request, fence):
-    """ask(host, action, plug, ...): the agent by its command line, and as Pacemaker runs it."""
-    return fence if request.param == "command line" else fence.as_pacemaker
+    """ask(host, action, plug, parameter=value): the agent by its command line, and as Pacemaker.
+
+    A parameter that is None is left out; True is a flag.
+    """
+    def typed(host, action, plug=None, **others):
+        return fence.typed(command_line(fence.parameters(host, action, plug, **others)))
+
+    return typed if request.param == "command line" else fence.as_pacemaker

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 
 import pytest
+from fence_runner import AGENT, INTERPRETER
+from running import said
 
 BAD_OPTIONS = {
     "ipport that is no number": (["--ipport=abc"], "ipport"),
@@ -38,7 +40,7 @@ def test_a_bad_option_is_told_and_leaves_the_host_alone(esxi, fence, what):
     words, told = BAD_OPTIONS[what]
     host = esxi(vms=["node1"])
     run = fence(host, "off", "node1", *words)
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert told in run.stderr
     assert len(run.stderr.splitlines()) <= 2
     assert host.commands == []
@@ -47,14 +49,14 @@ def test_a_bad_option_is_told_and_leaves_the_host_alone(esxi, fence, what):
 
 @pytest.mark.quick
 def test_an_empty_stdin_is_told(fence):
-    run = fence.run([], stdin="")
-    assert run.said == ("", 1)
+    run = fence.piped([])
+    assert said(run) == ("", 1)
     assert "login name" in run.stderr
 
 
 def test_stdin_that_is_no_parameter_list_is_told(fence):
-    run = fence.run([], stdin="\udcff\udcfe\nhello\n=\n==\n=x\naction\n")
-    assert run.said == ("", 1)
+    run = fence.piped(["\udcff\udcfe", "hello", "=", "==", "=x", "action"])
+    assert said(run) == ("", 1)
     assert run.stderr
 
 
@@ -70,16 +72,16 @@ def without_library(tmp_path):
 @pytest.mark.quick
 @pytest.mark.parametrize("words", [["-o", "metadata"], ["-o", "off", "-n", "x"], ["-h"]])
 def test_a_missing_library_is_told_with_the_package_that_has_it(fence, without_library, words):
-    run = fence.run(words, PYTHONPATH=str(without_library))
-    assert run.said == ("", 1)
+    run = fence.typed(words, within=["env", f"PYTHONPATH={without_library}"])
+    assert said(run) == ("", 1)
     assert "fence-agents-common" in run.stderr
     assert len(run.stderr.splitlines()) == 1
 
 
 def test_a_missing_pexpect_is_told_too(fence, tmp_path):
     (tmp_path / "pexpect.py").write_text("raise ImportError(\"No module named 'pexpect'\")\n")
-    run = fence.run(["-o", "metadata"], PYTHONPATH=str(tmp_path))
-    assert run.said == ("", 1)
+    run = fence.typed(["-o", "metadata"], within=["env", f"PYTHONPATH={tmp_path}"])
+    assert said(run) == ("", 1)
     assert "pexpect" in run.stderr
     assert len(run.stderr.splitlines()) == 1
 
@@ -88,7 +90,7 @@ def test_a_missing_pexpect_is_told_too(fence, tmp_path):
 def test_one_copied_file_is_the_whole_installation(esxi, fence, tmp_path):
     copy = tmp_path / "sbin/fence_esxi"
     copy.parent.mkdir()
-    shutil.copyfile(fence.agent, copy)
+    shutil.copyfile(AGENT, copy)
     copy.chmod(0o755)
     host = esxi(vms=["node1"])
     done = subprocess.run(
@@ -119,7 +121,7 @@ def stderr_without_reader(fence, words):
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = subprocess.run([fence.interpreter, fence.agent, *words], stdout=writer,
+        done = subprocess.run([INTERPRETER, AGENT, *words], stdout=writer,
                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                               check=False, timeout=60)
     finally:
@@ -131,7 +133,7 @@ def stderr_without_reader(fence, words):
 def test_off_works_with_closed_standard_streams(esxi, fence, closed):
     host = esxi(vms=["node1"])
     done = subprocess.run(
-        ["sh", "-c", f'exec "$@" {closed}', "sh", fence.interpreter, fence.agent,
+        ["sh", "-c", f'exec "$@" {closed}', "sh", INTERPRETER, AGENT,
          f"--ip={host.address}", f"--ipport={host.port}", "--username=root", "-o", "off", "-n",
          "node1", f"--password={host.login.password}", f"--ssh-options={fence.ssh_options}"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)

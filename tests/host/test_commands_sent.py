@@ -4,8 +4,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import PASSWORD
 from esxi_sim import VM, Host
+from running import PASSWORD, said
 
 COSTS = {
     ("list", "on"): 1,
@@ -45,7 +45,7 @@ def test_ten_agents_at_once_all_succeed(esxi, fence):
     host = esxi(vms=[f"node{number}" for number in range(10)])
     with ThreadPoolExecutor(10) as agents:
         runs = list(agents.map(lambda vm: fence.as_pacemaker(host, "off", vm.name), host.vms))
-    assert [run.said for run in runs] == [("Success: Powered OFF\n", 0)] * 10
+    assert [said(run) for run in runs] == [("Success: Powered OFF\n", 0)] * 10
     assert {vm.power for vm in host.vms} == {"off"}
     assert len(host.power_events) == 10
 

@@ -7,6 +7,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from running import said
 
 SCHEMA = pathlib.Path("/usr/share/cluster/relaxng/metadata.rng")
 NAMES_OLD_AND_NEW = {"ip", "ipaddr", "ipport", "username", "login", "password", "passwd",
@@ -22,7 +23,7 @@ ACTIONS = {"on", "off", "reboot", "status", "list", "list-status", "monitor", "m
 @pytest.fixture
 def metadata(fence):
     """The metadata, as text."""
-    run = fence.run(["-o", "metadata"])
+    run = fence.typed(["-o", "metadata"])
     assert (run.status, run.stderr) == (0, "")
     return run.stdout
 
@@ -35,9 +36,9 @@ def test_the_metadata_is_valid(metadata):
 
 
 def test_the_metadata_is_the_same_however_it_is_asked_for(fence, metadata):
-    assert fence.run([], stdin="action=metadata\n").said == (metadata, 0)
-    assert fence.run(["--action", "manpage"]).said == (metadata, 0)
-    assert fence.run(["-o", "meta-data"]).said == (metadata, 0)
+    assert said(fence.piped(["action=metadata"])) == (metadata, 0)
+    assert said(fence.typed(["--action", "manpage"])) == (metadata, 0)
+    assert said(fence.typed(["-o", "meta-data"])) == (metadata, 0)
 
 
 @pytest.mark.quick
@@ -62,7 +63,7 @@ def test_old_names_are_marked_as_old_ones(metadata):
 @pytest.mark.quick
 @pytest.mark.parametrize("words", [["-h"], ["--help"]])
 def test_help_names_the_options(fence, words):
-    run = fence.run(words)
+    run = fence.typed(words)
     assert (run.status, run.stderr) == (0, "")
     assert run.stdout.startswith("Usage:")
     for option in ("--ip=", "--username=", "--password=", "--plug=", "--known-hosts=", "--no-kill",
@@ -73,7 +74,7 @@ def test_help_names_the_options(fence, words):
 @pytest.mark.quick
 @pytest.mark.parametrize("words", [["-V"], ["--version"]])
 def test_the_version_is_one_line(fence, words):
-    run = fence.run(words)
+    run = fence.typed(words)
     assert (run.status, run.stderr) == (0, "")
     assert re.match(r"[^\n]+\n\Z", run.stdout)
 
@@ -81,7 +82,7 @@ def test_the_version_is_one_line(fence, words):
 @pytest.mark.parametrize("plug", ["node1", "nobody"])
 def test_validate_all_asks_no_host(esxi, ask, plug):
     host = esxi(vms=["node1"])
-    assert ask(host, "validate-all", plug).said == ("", 0)
+    assert said(ask(host, "validate-all", plug)) == ("", 0)
     assert host.connections_seen == 0
 
 
@@ -92,7 +93,7 @@ def test_a_missing_parameter_is_told(esxi, fence, action, missing):
     parameters = {"plug": "node1"}
     parameters[missing] = None
     run = fence.as_pacemaker(host, action, **parameters)
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     words = {"ip": "fence address", "username": "login name", "password": "password",
              "plug": "plug"}
     assert words[missing] in run.stderr

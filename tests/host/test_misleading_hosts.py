@@ -1,8 +1,8 @@
 """What a host prints beside the truth: notes that forge it, foreign bytes, invalid VMs, nothing."""
 
 import pytest
-from conftest import DATA
 from esxi_sim import VM, BadAnswer
+from running import DATA, said
 
 NOTES = sorted((DATA / "notes").glob("*.txt"))
 DOUBTFUL_NOTES = sorted((DATA / "doubtful_notes").glob("*.txt"))
@@ -18,11 +18,11 @@ def host_with(esxi, note):
 @pytest.mark.parametrize("note", NOTES, ids=lambda path: path.stem)
 def test_no_note_keeps_a_vm_from_being_fenced(esxi, fence, note):
     host = host_with(esxi, note)
-    assert fence.as_pacemaker(host, "status", "node3").said == ("Status: OFF\n", 2)
+    assert said(fence.as_pacemaker(host, "status", "node3")) == ("Status: OFF\n", 2)
     for name in ("node2", "node1"):
         host.clear_record()
-        assert fence.as_pacemaker(host, "status", name).said == ("Status: ON\n", 0)
-        assert fence.as_pacemaker(host, "off", name).said == ("Success: Powered OFF\n", 0)
+        assert said(fence.as_pacemaker(host, "status", name)) == ("Status: ON\n", 0)
+        assert said(fence.as_pacemaker(host, "off", name)) == ("Success: Powered OFF\n", 0)
         assert [(event.name, event.new) for event in host.power_events] == [(name, "off")]
 
 
@@ -34,7 +34,7 @@ def test_a_note_that_leaves_a_doubt_never_leads_to_the_wrong_vm(esxi, fence, not
     if run.status == 0:
         assert [(event.name, event.new) for event in host.power_events] == [(name, "off")]
     else:
-        assert run.said == ("", 1)
+        assert said(run) == ("", 1)
         assert f'"{name}"' in run.stderr
         assert host.power_events == []
 
@@ -52,7 +52,7 @@ def test_the_lists_show_the_real_vms_whatever_a_note_says(esxi, ask, note):
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_row_printed_more_than_once_is_one_vm(esxi, ask, times):
     host = esxi(vms=["node1", "node2"], row_repeats={1: times})
-    assert ask(host, "off", "node1").said == ("Success: Powered OFF\n", 0)
+    assert said(ask(host, "off", "node1")) == ("Success: Powered OFF\n", 0)
 
 
 @pytest.mark.quick
@@ -60,15 +60,15 @@ def test_a_vm_that_exists_in_a_note_only_cannot_be_fenced(esxi, ask):
     row = "99     ghost   [datastore1] ghost/ghost.vmx   centos8_64Guest   vmx-13"
     host = esxi(vms=["node1", VM("node2", note="first\n" + row)])
     run = ask(host, "status", "ghost")
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert host.power_events == []
 
 
 @pytest.mark.parametrize("invalid_stream", ["stderr", "stdout"])
 def test_vms_that_the_host_cannot_read_do_not_hide_the_others(esxi, ask, invalid_stream):
     host = esxi(vms=["node1", "node2"], invalid_vms=[6, 17], invalid_stream=invalid_stream)
-    assert ask(host, "list").said == ("node1,1\nnode2,2\n", 0)
-    assert ask(host, "off", "node1").said == ("Success: Powered OFF\n", 0)
+    assert said(ask(host, "list")) == ("node1,1\nnode2,2\n", 0)
+    assert said(ask(host, "off", "node1")) == ("Success: Powered OFF\n", 0)
     assert [event.name for event in host.power_events] == ["node1"]
 
 
@@ -76,17 +76,17 @@ def test_vms_that_the_host_cannot_read_do_not_hide_the_others(esxi, ask, invalid
 def test_a_missing_vm_may_be_one_that_the_host_cannot_read(esxi, fence, missing_as_off):
     host = esxi(vms=["node1", "node2"], invalid_vms=[6])
     run = fence.as_pacemaker(host, "status", "node3", missing_as_off=missing_as_off)
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert "Skipping invalid VM 6" in run.stderr
 
 
 def test_an_empty_inventory_is_no_error(esxi, ask):
     host = esxi(vms=[])
-    assert ask(host, "list").said == ("", 0)
-    assert ask(host, "list-status").said == ("", 0)
-    assert ask(host, "monitor").said == ("", 0)
+    assert said(ask(host, "list")) == ("", 0)
+    assert said(ask(host, "list-status")) == ("", 0)
+    assert said(ask(host, "monitor")) == ("", 0)
     run = ask(host, "off", "node1")
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert '"node1"' in run.stderr
 
 
@@ -112,7 +112,7 @@ def test_a_failed_listing_is_an_error_and_never_an_empty_host(esxi, fence, listi
     host = esxi(vms=["node1", "node2"])
     host.faults.bad_answers.append(BadAnswer(bad.command, bad.kind, 9, bad.text, bad.status))
     run = fence.as_pacemaker(host, action)
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert "did not list its VMs" in run.stderr
 
 
@@ -122,7 +122,7 @@ def test_a_failed_listing_never_makes_a_vm_missing(esxi, fence, listing):
     host = esxi(vms=["node1", "node2"])
     host.faults.bad_answers.append(BadAnswer(bad.command, bad.kind, 9, bad.text, bad.status))
     run = fence.as_pacemaker(host, "status", "node2", missing_as_off="1")
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
 
 
 @pytest.mark.parametrize("listing", ["nothing", "half of it", "garbage"])
@@ -130,11 +130,11 @@ def test_a_listing_that_fails_once_is_asked_for_again(esxi, fence, listing):
     bad = FAILED_LISTINGS[listing]
     host = esxi(vms=["node1", "node2"])
     host.faults.bad_answers.append(BadAnswer(bad.command, bad.kind, 1, bad.text, bad.status))
-    assert fence.as_pacemaker(host, "list").said == ("node1,1\nnode2,2\n", 0)
+    assert said(fence.as_pacemaker(host, "list")) == ("node1,1\nnode2,2\n", 0)
 
 
 def test_a_listing_that_fails_does_not_keep_off_from_the_truth(esxi, fence):
     host = esxi(vms=["node1", "node2"])
     host.faults.bad_answers.append(BadAnswer("getallvms", kind="half"))
-    assert fence.as_pacemaker(host, "off", "node2").said == ("Success: Powered OFF\n", 0)
+    assert said(fence.as_pacemaker(host, "off", "node2")) == ("Success: Powered OFF\n", 0)
     assert [event.name for event in host.power_events] == ["node2"]

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from conftest import DATA, PASSWORD
 from esxi_sim import VM, Host
+from running import DATA, PASSWORD, said
 
 FAMILIES = json.loads((DATA / "names.json").read_text(encoding="utf-8"))["names"]
 NAMES = [family[0] for family in FAMILIES]
@@ -60,7 +60,7 @@ def assert_only_this_went_off(host, name):
 @pytest.mark.quick
 @pytest.mark.parametrize("name", NAMES)
 def test_off_by_name_leaves_the_neighbours_alone(host, fence, name):
-    assert fence.as_pacemaker(host, "off", name).said == ("Success: Powered OFF\n", 0)
+    assert said(fence.as_pacemaker(host, "off", name)) == ("Success: Powered OFF\n", 0)
     assert_only_this_went_off(host, name)
     commands = [command.split()[:2] for command in host.commands]
     assert commands.count(["vim-cmd", "vmsvc/power.off"]) == 1
@@ -69,24 +69,24 @@ def test_off_by_name_leaves_the_neighbours_alone(host, fence, name):
 @pytest.mark.parametrize("name", ["web 01", "-dash", "$HOME", "back`id`tick", "ノード2", "Zürich"])
 @pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
 def test_names_from_the_command_line_are_taken_as_they_are(host, fence, name, locale):
-    assert fence(host, "off", name, LC_ALL=locale).said == ("Success: Powered OFF\n", 0)
+    assert said(fence(host, "off", name, LC_ALL=locale)) == ("Success: Powered OFF\n", 0)
     assert_only_this_went_off(host, name)
 
 
 @pytest.mark.parametrize("vm", RENAMED + STORED_ODDLY, ids=lambda vm: vm.name)
 def test_where_a_vm_is_stored_says_nothing_about_its_name(host, fence, vm):
-    assert fence.as_pacemaker(host, "off", plug=None, port=vm.name).said == (
+    assert said(fence.as_pacemaker(host, "off", plug=None, port=vm.name)) == (
         "Success: Powered OFF\n", 0)
     assert_only_this_went_off(host, vm.name)
 
 
 @pytest.mark.parametrize("name", ["ノード2", "web [x] y", TWO_READINGS])
 def test_a_whole_round_works_with_such_a_name(host, fence, name):
-    assert fence.as_pacemaker(host, "status", name).said == ("Status: ON\n", 0)
-    assert fence.as_pacemaker(host, "reboot", name).said == ("Success: Rebooted\n", 0)
-    assert fence.as_pacemaker(host, "off", name).said == ("Success: Powered OFF\n", 0)
-    assert fence.as_pacemaker(host, "status", name).said == ("Status: OFF\n", 2)
-    assert fence.as_pacemaker(host, "on", name).said == ("Success: Powered ON\n", 0)
+    assert said(fence.as_pacemaker(host, "status", name)) == ("Status: ON\n", 0)
+    assert said(fence.as_pacemaker(host, "reboot", name)) == ("Success: Rebooted\n", 0)
+    assert said(fence.as_pacemaker(host, "off", name)) == ("Success: Powered OFF\n", 0)
+    assert said(fence.as_pacemaker(host, "status", name)) == ("Status: OFF\n", 2)
+    assert said(fence.as_pacemaker(host, "on", name)) == ("Success: Powered ON\n", 0)
 
 
 @pytest.mark.parametrize("pad_by_bytes", [False, True], ids=["by characters", "by bytes"])
@@ -120,7 +120,7 @@ def is_clear(vm):
 
 
 def test_the_shorter_reading_of_such_a_name_is_another_vm(host, fence):
-    assert fence.as_pacemaker(host, "off", "fake").said == ("Success: Powered OFF\n", 0)
+    assert said(fence.as_pacemaker(host, "off", "fake")) == ("Success: Powered OFF\n", 0)
     assert_only_this_went_off(host, "fake")
 
 
@@ -129,7 +129,7 @@ def test_a_name_that_the_host_prints_escaped_is_found_as_list_shows_it(esxi, fen
     assert fence.as_pacemaker(host, "list").stdout == "a%2fb,1\nc%5cd,2\n100%25,3\n"
     assert fence.as_pacemaker(host, "list-status").stdout == (
         "a%2fb,1,on\nc%5cd,2,on\n100%25,3,on\n")
-    assert fence.as_pacemaker(host, "off", "a%2fb").said == ("Success: Powered OFF\n", 0)
+    assert said(fence.as_pacemaker(host, "off", "a%2fb")) == ("Success: Powered OFF\n", 0)
     assert [event.name for event in host.power_events] == ["a/b"]
     refused = fence.as_pacemaker(host, "off", "c\\d")
     assert (refused.status, host.vm("c\\d").power) == (1, "on")

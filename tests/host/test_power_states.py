@@ -2,6 +2,7 @@
 
 import pytest
 from esxi_sim import VM, VMFaults
+from running import said
 
 
 @pytest.fixture(params=["obeyed", "refused"], ids=["off obeyed", "off refused"])
@@ -13,14 +14,14 @@ def suspended(request, esxi):
 
 def test_status_of_a_suspended_vm_is_an_error_that_says_so(suspended, ask):
     run = ask(suspended, "status", "node1")
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert "suspended" in run.stderr
     assert suspended.power_events == []
 
 
 def test_on_does_not_resume_a_suspended_vm(suspended, ask):
     run = ask(suspended, "on", "node1")
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert "suspended" in run.stderr
     assert suspended.power_events == []
 
@@ -30,12 +31,12 @@ def test_a_suspended_vm_counts_as_off_only_once_it_is_powered_off(suspended, fen
     refused = suspended.vm("node1").faults.suspended_off == "refused"
     run = fence.as_pacemaker(suspended, action, "node1")
     if refused:
-        assert run.said == ("", 1)
+        assert said(run) == ("", 1)
         assert "suspended" in run.stderr
         assert suspended.power_events == []
     else:
         words = {"off": "Success: Powered OFF\n", "reboot": "Success: Rebooted\n"}
-        assert run.said == (words[action], 0)
+        assert said(run) == (words[action], 0)
         assert suspended.power_events[0].new == "off"
     assert suspended.vm("node2").power == "on"
     assert run.seconds < 55
@@ -47,11 +48,11 @@ def test_list_status_calls_a_suspended_vm_unknown(esxi, ask):
                      resumed])
     resumed.power = "suspended"
     resumed.power = "off"
-    assert ask(host, "list-status").said == (
+    assert said(ask(host, "list-status")) == (
         "asleep,1,UNKNOWN\nawake,2,on\ndead,3,off\nresumed,4,off\n", 0)
 
 
-@pytest.mark.parametrize(("action", "power", "said", "changes"), [
+@pytest.mark.parametrize(("action", "power", "words", "changes"), [
     ("status", "on", ("Status: ON\n", 0), []),
     ("status", "off", ("Status: OFF\n", 2), []),
     ("off", "on", ("Success: Powered OFF\n", 0), ["off"]),
@@ -61,9 +62,9 @@ def test_list_status_calls_a_suspended_vm_unknown(esxi, ask):
     ("reboot", "on", ("Success: Rebooted\n", 0), ["off", "on"]),
     ("reboot", "off", ("Success: Rebooted\n", 0), ["on"]),
 ])
-def test_each_action_in_each_state(esxi, ask, action, power, said, changes):
+def test_each_action_in_each_state(esxi, ask, action, power, words, changes):
     host = esxi(vms=[VM("node1", power=power), "node2"])
-    assert ask(host, action, "node1").said == said
+    assert said(ask(host, action, "node1")) == words
     assert [(event.name, event.new) for event in host.power_events] == [
         ("node1", change) for change in changes]
 
@@ -85,10 +86,10 @@ UNUSABLE = {
 @pytest.mark.parametrize("action", ["status", "on"])
 def test_an_unusable_power_state_is_an_error(esxi, fence, answer, action):
     host = esxi(vms=[VM("node1", power="off", faults=VMFaults(getstate=UNUSABLE[answer]))])
-    assert fence.as_pacemaker(host, action, "node1").said == ("", 1)
+    assert said(fence.as_pacemaker(host, action, "node1")) == ("", 1)
 
 
 def test_a_state_from_a_command_that_failed_is_not_believed(esxi, fence):
     faults = VMFaults(getstate="Retrieved runtime info\nPowered off\n", getstate_status=1)
     host = esxi(vms=[VM("node1", power="off", faults=faults)])
-    assert fence.as_pacemaker(host, "status", "node1").said == ("", 1)
+    assert said(fence.as_pacemaker(host, "status", "node1")) == ("", 1)

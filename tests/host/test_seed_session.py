@@ -2,6 +2,7 @@
 
 import pytest
 from esxi_sim import RELEASES, VM
+from running import said
 
 
 @pytest.fixture(params=RELEASES)
@@ -12,34 +13,34 @@ def host(request, esxi):
 
 def test_the_first_session_prints_what_it_always_printed(host, fence):
     vm = host.vm("t3022cent")
-    assert fence(host, "list").said == ("t3022cent,14\n", 0)
-    assert fence(host, "off", "t3022cent").said == ("Success: Powered OFF\n", 0)
+    assert said(fence(host, "list")) == ("t3022cent,14\n", 0)
+    assert said(fence(host, "off", "t3022cent")) == ("Success: Powered OFF\n", 0)
     assert (vm.power, vm.powered_off_times) == ("off", 1)
-    assert fence(host, "status", "t3022cent").said == ("Status: OFF\n", 2)
-    assert fence(host, "on", "t3022cent").said == ("Success: Powered ON\n", 0)
+    assert said(fence(host, "status", "t3022cent")) == ("Status: OFF\n", 2)
+    assert said(fence(host, "on", "t3022cent")) == ("Success: Powered ON\n", 0)
     assert (vm.power, vm.powered_on_times) == ("on", 1)
-    assert fence(host, "status", "t3022cent").said == ("Status: ON\n", 0)
+    assert said(fence(host, "status", "t3022cent")) == ("Status: ON\n", 0)
 
 
 def test_every_other_action_answers_pacemaker(host, fence):
     vm = host.vm("t3022cent")
-    assert fence.as_pacemaker(host, "monitor").said == ("", 0)
-    assert fence.as_pacemaker(host, "list-status").said == ("t3022cent,14,on\n", 0)
-    assert fence.as_pacemaker(host, "on", "t3022cent").said == ("Success: Already ON\n", 0)
+    assert said(fence.as_pacemaker(host, "monitor")) == ("", 0)
+    assert said(fence.as_pacemaker(host, "list-status")) == ("t3022cent,14,on\n", 0)
+    assert said(fence.as_pacemaker(host, "on", "t3022cent")) == ("Success: Already ON\n", 0)
     assert host.power_events == []
-    assert fence.as_pacemaker(host, "reboot", "t3022cent").said == ("Success: Rebooted\n", 0)
+    assert said(fence.as_pacemaker(host, "reboot", "t3022cent")) == ("Success: Rebooted\n", 0)
     assert (vm.power, vm.powered_off_times, vm.powered_on_times) == ("on", 1, 1)
-    assert fence.as_pacemaker(host, "off", "t3022cent").said == ("Success: Powered OFF\n", 0)
-    assert fence.as_pacemaker(host, "off", "t3022cent").said == ("Success: Already OFF\n", 0)
+    assert said(fence.as_pacemaker(host, "off", "t3022cent")) == ("Success: Powered OFF\n", 0)
+    assert said(fence.as_pacemaker(host, "off", "t3022cent")) == ("Success: Already OFF\n", 0)
     assert (vm.power, vm.powered_off_times) == ("off", 2)
-    assert fence.as_pacemaker(host, "list-status").said == ("t3022cent,14,off\n", 0)
-    assert fence.as_pacemaker(host, "list").said == ("t3022cent,14\n", 0)
+    assert said(fence.as_pacemaker(host, "list-status")) == ("t3022cent,14,off\n", 0)
+    assert said(fence.as_pacemaker(host, "list")) == ("t3022cent,14\n", 0)
 
 
 def test_a_reboot_of_a_vm_that_is_off_switches_it_on(host, fence):
     host.vm("t3022cent").power = "off"
     host.clear_record()
-    assert fence.as_pacemaker(host, "reboot", "t3022cent").said == ("Success: Rebooted\n", 0)
+    assert said(fence.as_pacemaker(host, "reboot", "t3022cent")) == ("Success: Rebooted\n", 0)
     assert [event.new for event in host.power_events] == ["on"]
 
 

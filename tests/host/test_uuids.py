@@ -2,6 +2,7 @@
 
 import pytest
 from esxi_sim import VM
+from running import said
 
 NODE = "564d36cf-6988-c91d-0f5f-a62628d46553"
 OTHER = "564d36cf-6988-c91d-0f5f-a62628d46554"
@@ -24,25 +25,25 @@ def host(esxi):
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_uuid_in_any_spelling_fences_its_vm_and_no_other(host, ask, spelling):
     plug = SPELLINGS[spelling]
-    assert ask(host, "off", plug).said == ("Success: Powered OFF\n", 0)
+    assert said(ask(host, "off", plug)) == ("Success: Powered OFF\n", 0)
     assert [event.name for event in host.power_events] == ["my 'quoted' node"]
-    assert ask(host, "status", plug).said == ("Status: OFF\n", 2)
+    assert said(ask(host, "status", plug)) == ("Status: OFF\n", 2)
 
 
 @pytest.mark.quick
 def test_each_action_takes_a_uuid(host, fence):
-    assert fence.as_pacemaker(host, "status", NODE).said == ("Status: ON\n", 0)
-    assert fence.as_pacemaker(host, "reboot", NODE).said == ("Success: Rebooted\n", 0)
-    assert fence.as_pacemaker(host, "off", NODE).said == ("Success: Powered OFF\n", 0)
-    assert fence.as_pacemaker(host, "off", NODE).said == ("Success: Already OFF\n", 0)
-    assert fence.as_pacemaker(host, "on", NODE).said == ("Success: Powered ON\n", 0)
+    assert said(fence.as_pacemaker(host, "status", NODE)) == ("Status: ON\n", 0)
+    assert said(fence.as_pacemaker(host, "reboot", NODE)) == ("Success: Rebooted\n", 0)
+    assert said(fence.as_pacemaker(host, "off", NODE)) == ("Success: Powered OFF\n", 0)
+    assert said(fence.as_pacemaker(host, "off", NODE)) == ("Success: Already OFF\n", 0)
+    assert said(fence.as_pacemaker(host, "on", NODE)) == ("Success: Powered ON\n", 0)
     assert {event.name for event in host.power_events} == {"my 'quoted' node"}
 
 
 def test_a_uuid_that_two_vms_have_is_refused_and_both_are_named(esxi, ask):
     host = esxi(vms=[VM("original", uuid=NODE), VM("copy", uuid=NODE), "third"])
     run = ask(host, "off", NODE)
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert '"original"' in run.stderr
     assert '"copy"' in run.stderr
     assert host.power_events == []
@@ -51,7 +52,7 @@ def test_a_uuid_that_two_vms_have_is_refused_and_both_are_named(esxi, ask):
 def test_a_vm_with_a_uuid_for_a_name_and_the_vm_of_that_uuid_are_two(esxi, ask):
     host = esxi(vms=[VM(NODE, uuid=OTHER), VM("real", uuid=NODE)])
     run = ask(host, "off", NODE)
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert '"real"' in run.stderr
     assert host.power_events == []
 
@@ -64,9 +65,9 @@ def test_an_unknown_uuid_is_off_only_with_missing_as_off(host, fence, action, as
     unknown = NODE.replace("53", "99")
     run = fence.as_pacemaker(host, action, unknown, missing_as_off=missing_as_off)
     if missing_as_off == "1":
-        assert run.said == as_off
+        assert said(run) == as_off
     else:
-        assert run.said == ("", 1)
+        assert said(run) == ("", 1)
         assert unknown in run.stderr
     assert host.power_events == []
 
@@ -74,5 +75,5 @@ def test_an_unknown_uuid_is_off_only_with_missing_as_off(host, fence, action, as
 def test_a_uuid_cannot_be_missing_while_a_configuration_file_cannot_be_read(host, fence):
     host.root.remove_vmx(host.vm("third"))
     run = fence.as_pacemaker(host, "off", NODE.replace("53", "99"), missing_as_off="1")
-    assert run.said == ("", 1)
+    assert said(run) == ("", 1)
     assert "missing_as_off cannot be used" in run.stderr
