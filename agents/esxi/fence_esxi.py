@@ -789,6 +789,8 @@ def _about_host_key(login, trace):
 VM = namedtuple("VM", "plug name vmid file")
 # what a first look found out: the VM, its power state, and the trouble that kept one of them away
 Look = namedtuple("Look", "vm state trouble")
+# one look at the list of processes: all of them, the VM's own, those that may be the VM's
+Sight = namedtuple("Sight", "processes own akin")
 # seconds: for a login, for one question, for one power command
 Bounds = namedtuple("Bounds", "login question power")
 KILLS = ("soft", "hard", "force")
@@ -976,7 +978,7 @@ class EsxiHost:
         """Whether the VM is proven not to be on this host: neither registered nor running."""
         inventory = self.inventory()
         processes = self.processes("esxcli")
-        if not inventory.complete or processes is None or self.match(processes, plug, None):
+        if not inventory.complete or processes is None or self.match(processes, plug)[1]:
             return False
         if plain_uuid(plug) is None:
             return True
@@ -1029,33 +1031,37 @@ class EsxiHost:
         """The running VMs as esxcli or localcli lists them; None where the list is damaged."""
         return parse_processes(self.ask(tool + " vm process list"))
 
-    def match(self, processes, plug, vm):
-        """The processes that are, or may be, those of a VM.
+    def match(self, processes, plug, vm=None, sighted=None):
+        """(own, akin): the processes that are a VM's, and all that may be.
 
-        By its configuration file, where hostd has told that; else by whatever fits, name, UUID or
-        the end of the path, so that a VM that runs is never taken for gone.
+        Only the VM's own may be killed: those with its configuration file, as hostd named it or
+        as it was when sighted; by name or UUID where hostd has told nothing. What is merely akin,
+        by name, UUID or the end of the path, keeps a VM nobody sighted from being taken for gone.
         """
-        if vm is not None:
-            files = self._config_files(vm)
-            exact = [process for process in processes if process.config_file in files]
-            if exact:
-                return exact
         uuid = plain_uuid(plug)
         names = {plug, unescaped(plug)}.union((vm.name, unescaped(vm.name)) if vm else ())
-        tails = () if vm is None else tuple("/" + path for _, path in split_file(vm.file))
-        return [process for process in processes
+        tails = tuple("/" + path for _, path in split_file(vm.file)) if vm else ()
+        akin = [process for process in processes
                 if process.name in names or process.config_file.endswith(tails)
                 or (uuid is not None and process.uuid == uuid)]
+        files = self._config_files(vm) if vm else set()
+        files = {sighted.config_file} if sighted else files
+        if files:
+            return [process for process in processes if process.config_file in files], akin
+        return [process for process in akin if not vm or process.config_file.endswith(tails)], akin
 
     def _config_files(self, vm):
-        """A VM's configuration file as processes show it: under its volume's UUID (facts: 6)."""
+        """A VM's configuration file as processes show it, under its volume's UUID (facts: 6).
+
+        Empty where the host does not tell which volume the datastore's name stands for.
+        """
         if vm.file not in self._volumes:
-            pairs = [pair for pair in split_file(vm.file) if pair[0]]
+            pairs = split_file(vm.file)
             paths = " ".join(quote("/vmfs/volumes/" + datastore) for datastore, _ in pairs)
-            answer = self.ask("readlink -f " + paths, 5) if pairs else Answer(0, "")
+            answer = self.ask("readlink -f " + paths, 5)
             folders = [line for line in lines_of(answer.text) if line.startswith("/vmfs/volumes/")]
-            self._volumes[vm.file] = set(vmx_paths(vm.file)).union(
-                folder.rstrip("/") + "/" + path for folder in folders for _, path in pairs)
+            files = {folder.rstrip("/") + "/" + path for folder in folders for _, path in pairs}
+            self._volumes[vm.file] = files.union(path for name, path in pairs if not name)
         return self._volumes[vm.file]
 
     def kill(self, tool, how, process, name):
@@ -1194,33 +1200,31 @@ class PowerOff:
     def _kill_with(self, tool):
         """Rung 2 through esxcli, rung 3 through localcli."""
         for how in KILLS:
-            _, process = self._sight(tool)
-            if process is None:
+            if not self._sight(tool).own:
                 break
             self._tried["%s kill %s" % (tool, how)] = True
-            self._host.kill(tool, how, process, self._described())
+            self._host.kill(tool, how, self._sighted, self._described())
             if self._is_gone_within(tool, 3) and self._is_confirmed(tool):
                 return True
         return self._is_confirmed(tool)
 
     def _sight(self, tool):
-        """(all processes, the VM's process or None); HostdFailed where there is no sound list."""
+        """The Sight of the VM in the list of processes; HostdFailed where that is not sound."""
         processes = self._host.processes(tool)
         if processes is None:
             raise HostdFailed("%s does not list the running VMs" % tool)
-        found = self._host.match(processes, self._plug, self.vm)
-        if len(found) > 1:
+        own, akin = self._host.match(processes, self._plug, self.vm, self._sighted)
+        if len(own) > 1:
             raise AmbiguousVM("%s means several running VMs: %s; nothing more was killed" % (
                 show(self._plug), " and ".join("world %s (%s)" % (each.world_id, each.config_file)
-                                               for each in found)))
-        if found:
-            self._sighted = found[0]
-        return processes, found[0] if found else None
+                                               for each in own)))
+        self._sighted = own[0] if own else self._sighted
+        return Sight(processes, own, akin)
 
     def _is_gone_within(self, tool, seconds):
         until = time.monotonic() + seconds
         while self._host.left() > 1:
-            if self._sight(tool)[1] is None:
+            if not self._sight(tool).own:
                 return True
             if time.monotonic() > until:
                 break
@@ -1253,13 +1257,13 @@ class PowerOff:
         was seen in a list before.
         """
         for look in (1, 2, 3):
-            processes, process = self._sight(tool)
-            if process is not None:
+            sight = self._sight(tool)
+            if sight.own:
                 return False
-            if not self._sighted and not (processes and self._was_on):
+            if not self._sighted and (sight.akin or not sight.processes or not self._was_on):
                 self._note("hostd is silent, and that %s lists no process of it is no proof" % tool)
                 return False
-            if processes and look == 2:
+            if sight.processes and look == 2:
                 return True
             if look < 3:
                 time.sleep(1)
