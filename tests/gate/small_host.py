@@ -73,10 +73,13 @@ class SmallHost:
 
     def start(self, gate, shell="sh", environment=None):
         """The gate as a process, its stdin, stdout and stderr pipes."""
-        words = [*self._enter, "/bin/busybox", shell, "-c", gate]
-        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, cwd="/",
+        return subprocess.Popen([*self.start_words(shell), gate], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
                                 env={"PATH": "/bin:/sbin", "HOME": "/", **(environment or {})})
+
+    def start_words(self, shell="sh"):
+        """The command line that starts a shell of the host; its script is to follow."""
+        return [*self._enter, "/bin/busybox", shell, "-c"]
 
     def talk(self, gate, data, timeout=60, environment=None):
         """Everything the gate prints when it is sent these bytes and then the end of the file."""

@@ -1,0 +1,50 @@
+"""Let the agent in through a restricted key: for tests of a simulated host.
+
+    options = gated.install(host, ["t3021cent"], tmp_path)     # {"identity_file": ..., ...}
+    options = gated.install(host, vms, tmp_path, "--no-kill")
+
+As a plugin of pytest, every simulated host of a test run gets such a key for all of its VMs, and
+the agent is given the key where the test gives it the password:
+
+    PYTHONPATH=tests/gate pytest -p gated_everywhere tests/host
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+TOOL = Path(__file__).resolve().parents[2] / "agents/esxi/esxi-fence-key"
+
+
+def install(host, vms, folder, *limits, kind="ecdsa"):
+    """Put the line of a new key for these VMs into a host's authorized_keys.
+
+    host: an esxi_sim.Host. vms: display names. folder: where the key goes. limits: options of the
+    tool, such as --no-kill. Returns the agent's options, by their names on stdin: instead of a
+    password.
+    """
+    key = new_key(Path(folder), kind)
+    host.login.authorized_keys += line_of(key, *words_for_names(vms), *limits) + "\n"
+    return {"identity_file": str(key), "password": None}
+
+
+def new_key(folder, kind="ecdsa"):
+    """The private half of a key made now, without a passphrase; the other half is *.pub."""
+    number = len(list(folder.glob("gated-*.pub"))) + 1
+    key = folder / ("gated-%d" % number)
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "node", "-f", str(key)],
+                   check=True, stdin=subprocess.DEVNULL)
+    return key
+
+
+def line_of(key, *words):
+    """The line the tool prints for a key and these options; CalledProcessError if it refuses."""
+    done = subprocess.run([str(TOOL), "--key", "%s.pub" % key, *words], check=True,
+                          capture_output=True)
+    return done.stdout.decode("utf-8").rstrip("\n")
+
+
+def words_for_names(names):
+    """The options of the tool that name these VMs."""
+    return ["--vm=" + name for name in names]
