@@ -50,22 +50,20 @@ def running_cluster(pytestconfig: pytest.Config, agent: Path) -> Iterator[TwoNod
 
 
 @pytest.fixture
-def cluster(running_cluster: TwoNodes, agent: Path, request: pytest.FixtureRequest) -> TwoNodes:
+def cluster(running_cluster: TwoNodes) -> TwoNodes:
     """Both nodes online, both ESXi hosts well, no fence device yet."""
-    request.node.stash[CLUSTER] = running_cluster
     running_cluster.start_afresh()
     return running_cluster
 
 
 #: Lines of Pacemaker's log that tell nothing to whoever looks for a cause.
 CHATTER = re.compile(r"\) \t(info|debug|trace): ")
-CLUSTER = pytest.StashKey[TwoNodes]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
-    cluster = item.stash.get(CLUSTER, None)
+    cluster = item.funcargs.get("running_cluster")  # type: ignore[attr-defined]
     if cluster is not None and report.failed:
         for node in cluster.nodes:
             matters = (line for line in node.log().splitlines() if not CHATTER.search(line))
