@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -95,9 +96,10 @@ def _serve(options: argparse.Namespace) -> int:
         return 2
     if options.record:
         host.listeners.append(_recorder(options.record))
-    end = threading.Event()
+    # A pipe: a handler that sets a threading.Event may wait for a lock its own thread holds.
+    end, told = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: end.set())
+        signal.signal(number, lambda *_: os.write(told, b"."))
     try:
         host.start()
     except (OSError, RuntimeError) as problem:
@@ -110,14 +112,14 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_until(end: threading.Event, host: Host, options: argparse.Namespace) -> None:
+def _run_until(end: int, host: Host, options: argparse.Namespace) -> None:
     for setting in request_from_words(["set", *options.set])["what"]:
         set_value(host, *setting)
     control = ControlSocket(host, Path(options.control)) if options.control else None
     try:
         address = "[%s]" % host.address if ":" in host.address else host.address
         print("listening on %s:%d" % (address, host.port), flush=True)
-        end.wait()
+        os.read(end, 1)
     finally:
         if control:
             control.close()

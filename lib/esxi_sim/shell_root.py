@@ -8,6 +8,7 @@ run by root, else in a user namespace.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -16,7 +17,7 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 from .vms import VM, uuid_with_blanks
 
@@ -29,6 +30,7 @@ vi wc which xargs
 """.split()
 
 _HOST_COMMANDS = ("vim-cmd", "esxcli", "localcli", "vmware")
+_PREFIX = "esxi_sim_root-"
 _PRIVATE = ".sim"  # the simulator's own tools, out of the way of PATH
 _NO_USER_NAMESPACE = (
     "cannot make a user namespace: run as root, or allow unprivileged user namespaces "
@@ -59,8 +61,11 @@ class ShellRoot:
     """
 
     def __init__(self, busybox: str, call_port: int, call_token: str):
-        self.path = Path(tempfile.mkdtemp(prefix="esxi_sim-"))
+        remove_leftovers()
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self.path.chmod(0o755)
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
             self._build(busybox, call_port, call_token)
             self._enter = self._find_entry(busybox)
@@ -185,18 +190,45 @@ class ShellRoot:
 
     # -- the end -------------------------------------------------------------------------
 
-    def end_processes(self) -> None:
-        """Kill whatever still has this directory as its root (a child that left its session)."""
-        for process in _processes_rooted_in(str(self.path)):
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-
     def close(self) -> None:
         """Remove the directory and everything running in it."""
-        self.end_processes()
-        shutil.rmtree(os.fsencode(str(self.path)), ignore_errors=True)
+        _remove(self.path)
+        os.close(self._lock)
+
+
+def remove_leftovers() -> None:
+    """Remove the roots of simulators that were killed before they could do it themselves."""
+    for path in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
+        lock = _locked(path)
+        if lock is not None:
+            if (path / "bin/sh").exists():  # else it is only just being made
+                _remove(path)
+            os.close(lock)
+
+
+def _locked(path: Path) -> Optional[int]:
+    """A root's lock, which its simulator holds as long as it lives; None: it does live."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+    except OSError:
+        os.close(lock)
+        return None
+
+
+def _remove(path: Path) -> None:
+    """Kill whatever still has this directory as its root (a child that left its session), and
+    remove it."""
+    for process in _processes_rooted_in(str(path)):
+        try:
+            os.kill(process, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+    shutil.rmtree(os.fsencode(str(path)), ignore_errors=True)
 
 
 def _processes_rooted_in(path: str) -> List[int]:

@@ -75,7 +75,6 @@ def test_login_and_power(run_program, client_of, tmp_path, prefix):
     assert [entry["kind"] for entry in entries] == ["power", "command", "command"]
     assert entries[0]["name"] == "node1"
     assert entries[1]["argv"] == ["vim-cmd", "vmsvc/power.off", "1"]
-    assert program.end(signal.SIGINT) == 0
 
 
 def test_many_vms_a_file_and_a_password_file(run_program, client_of, tmp_path):
@@ -125,3 +124,21 @@ def test_help_tells_the_default_password():
     answer = subprocess.run([sys.executable, "-m", "esxi_sim", "--help"], env=ENVIRONMENT,
                             capture_output=True, text=True, check=True)
     assert "VMware1!" in answer.stdout
+
+
+def test_what_a_killed_simulator_left_is_removed_by_the_next(run_program, tmp_path):
+    killed, living = run_program("--vm", "node1"), run_program("--vm", "node2")
+    roots = set((tmp_path / "tmp").iterdir())
+    killed.process.kill()
+    killed.process.wait()
+    run_program()
+    left = set((tmp_path / "tmp").iterdir())
+    assert len(roots) == 2
+    assert len(left) == 2
+    assert len(roots & left) == 1
+    assert living.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_it_ends_at_a_signal(run_program, number):
+    assert run_program().end(number) == 0

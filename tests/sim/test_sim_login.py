@@ -139,6 +139,7 @@ def test_the_host_key_can_be_pinned_and_can_change(start_host, client_of, kind):
     assert host.auth_failures == 0
 
 
+@pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
 def test_an_old_host_shares_nothing_with_a_new_client(start_host, client_of):
     host = start_host(release="5.5", old_algorithms=True, host_key="rsa")
     client = client_of(host)
