@@ -42,7 +42,7 @@ TROUBLES = [
     Trouble(
         "unreachable",
         "192.168.33.102",
-        "no answer from that address|network does not lead",
+        "no answer from that|does not lead there",
         unplugged=True,
     ),
     Trouble("unknown", "192.168.33.103", "nosuchvm", plug="nosuchvm"),

@@ -36,7 +36,7 @@ def test_an_agent_that_lies_makes_the_suite_fail(agent: Path, tmp_path: Path) ->
 #: Brings up a cluster with processes, mounts and links in it, says so, and comes to no good end.
 DOOMED = """
 import sys, time
-sys.path.insert(0, {here!r})
+sys.path[:0] = {path!r}
 from pathlib import Path
 from two_nodes.cluster import TwoNodes
 from two_nodes.waiting import wait_for
@@ -59,15 +59,15 @@ print(cluster.room.pid, flush=True)
 )
 def test_nothing_is_left_behind(end: str, blow: signal.Signals | None, agent: Path) -> None:
     before = traces()
-    script = DOOMED.format(here=str(HERE), agent=str(agent), end=end)
+    script = DOOMED.format(path=sys.path, agent=str(agent), end=end)
     doomed = subprocess.Popen(
         [sys.executable, "-c", script],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert doomed.stdout is not None
     room = int(doomed.stdout.readline())
     inhabitants = processes_in(room)
-    assert len(inhabitants) > 10  # two hosts, two nodes with corosync
+    assert len(inhabitants) > 6  # the room, two hosts, two nodes with what they start
     if blow is not None:
         doomed.send_signal(blow)
     doomed.wait(20)

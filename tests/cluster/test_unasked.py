@@ -27,10 +27,10 @@ def test_a_node_that_hangs_is_fenced(cluster: TwoNodes) -> None:
     assert victim.boots() > boots
 
 
-def test_of_two_nodes_cut_from_each_other_exactly_one_survives(
+def test_split_brain_exactly_one_node_survives(
     cluster: TwoNodes, pytestconfig: pytest.Config
 ) -> None:
-    """The node that is shot with a delay has the time to shoot first."""
+    """Two nodes are cut from each other; the one that is shot with a delay shoots first."""
     favourite, other = cluster.t3021cent, cluster.t3022cent
     cluster.create_devices(rs_stonith_02="pcmk_delay_base=5s")
     for _ in range(pytestconfig.getoption("--split-brain-rounds")):
