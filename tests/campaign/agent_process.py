@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from esxi_sim import Host
+from fence_runner import keep_for_search
 
 AGENT = Path(__file__).resolve().parents[2] / "agents/esxi/fence_esxi.py"
 # what Pacemaker leaves an agent of its environment
@@ -78,6 +79,7 @@ def _run(agent: Path, folder: Path, environment: dict[str, str]) -> AgentRun:
     starved = _seconds_without_processor(process.pid)
     status = process.wait()
     watchdog.cancel()
+    keep_for_search(_text(out) + _text(err))
     return AgentRun(status, _text(out), _text(err), started, ended, seconds, starved)
 
 

@@ -7,10 +7,11 @@ from typing import Callable, Iterator
 
 from .schedule import Schedule
 
-ACTIONS = {"off": 42, "reboot": 38, "status": 8, "on": 5, "list-status": 3, "list": 2, "monitor": 2}
+ACTIONS = {"off": 42, "reboot": 38, "status": 8, "on": 5, "list-status": 3, "list": 2,
+           "monitor": 2}
 HOW_MANY_TROUBLES = {0: 4, 1: 22, 2: 34, 3: 24, 4: 12, 5: 4}
-COMMANDS = ("getallvms", "getstate", "power.off", "power.on", "get.summary", "esxcli vm process list",
-            "localcli vm process list", "vm process kill", "")
+COMMANDS = ("getallvms", "getstate", "power.off", "power.on", "get.summary",
+            "esxcli vm process list", "localcli vm process list", "vm process kill", "")
 # what power.getstate might say that is not the state it seems to be
 MISLEADING_STATES = (
     "Powered off\n",
@@ -36,6 +37,7 @@ def schedule_of(seed: int, number: int) -> Schedule:
     schedule = Schedule(number=number, action=_pick(random, ACTIONS))
     schedule.release = random.choice(("5.5", "6.0", "6.7", "7.0", "8.0", "9.0"))
     schedule.neighbours = random.choice((0, 1, 1, 2, 4))
+    schedule.place = random.randint(0, schedule.neighbours)
     schedule.service = random.random() < 0.7
     schedule.power = _pick(random, {"on": 90, "off": 6, "suspended": 4})
     if schedule.action == "on":

@@ -18,7 +18,8 @@ class Schedule:
 
     action, plug ("name", "uuid" or "unknown"), missing_as_off, no_kill: what the agent is asked.
     service: in Pacemaker's environment. second: [action, seconds later] of a second agent.
-    power: of the VM at the start. neighbours: how many other VMs the host has.
+    power: of the VM at the start. neighbours: how many other VMs the host has, `place` of them
+    listed before it.
     twin: another running VM of the same display name, "registered" or "unlisted" (left behind).
     vm: fields of esxi_sim.VMFaults. host: fields of esxi_sim.Faults.
     hostd: its state ("hung", "down", "late_failure") once hostd_after commands were answered, for
@@ -42,6 +43,7 @@ class Schedule:
     release: str = "6.7"
     power: str = "on"
     neighbours: int = 1
+    place: int = 0
     twin: str = ""
     vm: Dict[str, Any] = field(default_factory=dict)
     host: Dict[str, Any] = field(default_factory=dict)

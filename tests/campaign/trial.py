@@ -16,8 +16,8 @@ from .agent_process import AGENT, AgentRun, fence
 from .schedule import BOUND, UNKNOWN_PLUG, Schedule, is_cuttable
 
 TARGET = "node1"
-# other VMs of the host: names that begin alike, and one that differs in case only
-NEIGHBOURS = ("node10", "node1 (old)", "Node1", "db")
+# other VMs of the host: of the same length, of the same beginning, different in case only
+NEIGHBOURS = ("node2", "node10", "Node1", "node1 (old)")
 # seconds a loaded machine may add to what is measured of a run
 SLACK = 0.5
 BY_AN_AGENT = re.compile(r"vim-cmd vmsvc/power\.|(?:esxcli|localcli) vm process kill")
@@ -97,7 +97,8 @@ def try_out(schedule: Schedule, agent: Path = AGENT) -> Verdict:
     """Run the agent, or two of them, through a schedule and judge the result."""
     target = VM(TARGET, power=schedule.power, faults=VMFaults(**schedule.vm))
     neighbours = [VM(name) for name in NEIGHBOURS[:schedule.neighbours]]
-    with Host(schedule.release, [target, *neighbours], **schedule.host) as host:
+    vms = [*neighbours[:schedule.place], target, *neighbours[schedule.place:]]
+    with Host(schedule.release, vms, **schedule.host) as host:
         _prepare(host, schedule, target, neighbours)
         truth = Truth(host, target)
         runs = _run_agents(host, schedule, target, agent)
@@ -175,7 +176,7 @@ def _run_agents(host: Host, schedule: Schedule, target: VM, agent: Path) -> List
     return [first, *second]
 
 
-# -- the judge --------------------------------------------------------------------------------------
+# -- the judge ----------------------------------------------------------------------------------
 
 
 def _judge(schedule: Schedule, runs: List[AgentRun], truth: Truth) -> Verdict:

@@ -67,7 +67,8 @@ def test_a_question_at_power_on_is_named_and_not_answered():
 @pytest.mark.waits
 def test_a_question_at_power_on_of_another_kind():
     question = ("_vmx7:msg.hbacommon.corruptredo:The redo log of \"node1.vmdk\" is corrupted.\n\n"
-                "Do you want to \"retry\" or \"abort\"?\n0. Retry (Retry)\n1. Abort (Abort) [default]")
+                "Do you want to \"retry\" or \"abort\"?\n"
+                "0. Retry (Retry)\n1. Abort (Abort) [default]")
     with a_host(power="off", question=question, host={"release": "8.0"}) as host:
         fails(host, "on", 'The redo log of "node1.vmdk" is corrupted.', "0. Retry", "1. Abort")
 
