@@ -101,20 +101,27 @@ def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: os.write(told, b"."))
     try:
+        _set_switches(host, options.set, of_vms=False)
         host.start()
-    except (OSError, RuntimeError) as problem:
-        print("esxi_sim: %s" % problem, file=sys.stderr)
-        return 1
-    try:
+        _set_switches(host, options.set, of_vms=True)
         _run_until(end, host, options)
+    except (OSError, RuntimeError, ValueError, KeyError) as problem:
+        print("esxi_sim: %s" % (problem.args[0] if isinstance(problem, KeyError) else problem),
+              file=sys.stderr)
+        return 1
     finally:
         host.stop()
     return 0
 
 
+def _set_switches(host: Host, words: List[str], of_vms: bool) -> None:
+    """Set the host's switches before it starts, those of its VMs when there are any."""
+    for vm_name, field, value in request_from_words(["set", *words])["what"]:
+        if bool(vm_name) == of_vms:
+            set_value(host, vm_name, field, value)
+
+
 def _run_until(end: int, host: Host, options: argparse.Namespace) -> None:
-    for setting in request_from_words(["set", *options.set])["what"]:
-        set_value(host, *setting)
     control = ControlSocket(host, Path(options.control)) if options.control else None
     try:
         address = "[%s]" % host.address if ":" in host.address else host.address

@@ -127,14 +127,14 @@ def _spoil(output: Output, bad: BadAnswer) -> None:
 
 async def _deliver_before_cut(host: Host, call: Call, output: Output, cut: LineCut) -> None:
     """Let through what the cut lets through, then cut."""
-    parts = {"before": [], "silent": [], "middle": first_half(output.parts),
+    parts = {"before": [], "silent": [], "dead": [], "middle": first_half(output.parts),
              "after": output.parts}[cut.when]
     for stream, text in parts:
         await print_part(call, stream, text)
     if parts:
         await asyncio.sleep(0.05)  # from the shell's pipe through ssh to the client
-    if cut.when == "silent":
-        host.silence_session(call.session)
+    if cut.when in ("silent", "dead"):
+        host.silence_session(call.session, dead=cut.when == "dead")
         await call.hang()
     await _cut_line(host, call)
 

@@ -73,8 +73,9 @@ class LineCut:
     """Drop the TCP connection at the `nth` command from now in which `command` is found.
 
     when: "before_run" (the command never runs), "before" its answer, "middle" (after half of
-    the answer was delivered), "after" (answer delivered, exit status not) or "silent" (the
-    connection stays up but nothing comes through any more).
+    the answer was delivered), "after" (answer delivered, exit status not), "silent" (the
+    connection stays up, but the shell in it is heard of no more) or "dead" (not even ssh's own
+    keep-alive messages are answered any more, as behind a firewall that forgot the connection).
     """
 
     command: str = ""
@@ -105,7 +106,6 @@ class Faults:
     invalid_vms: Vmids told of with "Skipping invalid VM 'N'" (facts: 1.3); a registered VM
         with such a Vmid has no row. invalid_stream: "stderr" (default) or "stdout".
     extra_rows: raw lines printed after the rows of getallvms. row_repeats: {vmid: times}.
-    note_rows: see Host(escape_names=...) for the other switches of the table.
     permission_denied: every vim-cmd call answers the permission fault (facts: 7.1).
     vim_cmd_absent: there is no vim-cmd, esxcli or localcli (not an ESXi shell).
     unknown_id_status, unknown_id_stream: of the fault for an unknown Vmid (open, facts: 2).

@@ -99,6 +99,7 @@ class Host:
         self._ready.wait()
         if self._failure:
             self._thread.join()
+            self._thread = None
             raise self._failure
         atexit.register(self.stop)  # for a program that ends without saying stop
         return self
@@ -311,7 +312,8 @@ class Host:
     def set_vim_cmd_absent(self, absent: bool) -> None:
         """Take vim-cmd, esxcli and localcli away, or bring them back."""
         self.faults.vim_cmd_absent = absent
-        self.root.set_vim_cmd_absent(absent)
+        if self._thread:
+            self.root.set_vim_cmd_absent(absent)
 
     # -- sessions --------------------------------------------------------------------------
 
@@ -321,11 +323,14 @@ class Host:
         if session:
             session.connection.drop()
 
-    def silence_session(self, number: int) -> None:
-        """From now on nothing comes through a session, in either direction."""
+    def silence_session(self, number: int, dead: bool = False) -> None:
+        """From now on nothing comes through a session, in either direction; dead: nor through
+        its connection."""
         session = self.sessions.get(number)
         if session:
             session.muted = True
+            if dead:
+                session.connection.stop_listening()
 
     def drop_all_sessions(self) -> None:
         """Break the TCP connections of all clients."""

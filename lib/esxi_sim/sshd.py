@@ -77,6 +77,10 @@ class Connection(asyncssh.SSHServer):
         """Break the TCP connection, without a word."""
         self._ssh.abort()
 
+    def stop_listening(self) -> None:
+        """Read nothing from the client any more."""
+        self._ssh._transport.pause_reading()  # asyncssh has no public way to its transport
+
     # -- authentication --------------------------------------------------------------------
 
     def begin_auth(self, username: str) -> bool:

@@ -19,13 +19,9 @@ _NO_ARGUMENT = {"vmsvc/getallvms"}
 
 async def run(host: Host, out: Output, arguments: List[str]) -> int:
     """Carry out one vim-cmd call."""
-    if not arguments:
-        await out.out("Commands available under /:\nhbrsvc/       internalsvc/  solo/         "
-                      "vmsvc/\nhostsvc/      proxysvc/     vimsvc/       help\n")
-        return 0
-    name, rest = arguments[0].lstrip("/"), arguments[1:]
+    name, rest = "".join(arguments[:1]).lstrip("/"), arguments[1:]
     if name not in _COMMANDS and name not in _NO_ARGUMENT:
-        await out.err("Invalid command '%s'.\n" % arguments[0])
+        await out.err("Invalid command '%s'.\n" % name)
         return 255
     if host.faults.permission_denied:
         await out.err(texts.fault_block(

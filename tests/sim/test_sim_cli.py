@@ -120,6 +120,15 @@ def test_a_missing_busybox_is_said_plainly(tmp_path):
     assert len(answer.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("setting", ["fluff=1", "nobody.off=ignored"])
+def test_a_wrong_setting_is_said_plainly(setting):
+    answer = subprocess.run([sys.executable, "-m", "esxi_sim", "--set", setting],
+                            env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr in ("esxi_sim: there is no switch 'fluff'\n",
+                             "esxi_sim: 0 VMs are named 'nobody'\n")
+
+
 def test_help_tells_the_default_password():
     answer = subprocess.run([sys.executable, "-m", "esxi_sim", "--help"], env=ENVIRONMENT,
                             capture_output=True, text=True, check=True)

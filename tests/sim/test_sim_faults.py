@@ -67,13 +67,16 @@ def test_the_line_is_cut(start_host, client_of, when, ran, seen):
     assert client(LIST).returncode == 0
 
 
-def test_the_line_falls_silent(start_host, client_of):
-    host = start_host("node1", cuts=[LineCut("getstate", when="silent")])
-    process = client_of(host).start(STATE + "; echo done")
-    time.sleep(0.5)
-    assert process.poll() is None
+@pytest.mark.parametrize(("when", "noticed"), [("silent", False), ("dead", True)])
+def test_the_line_falls_silent(start_host, client_of, wait_until, when, noticed):
+    host = start_host("node1", cuts=[LineCut("getstate", when=when)])
+    process = client_of(host).start(STATE + "; echo done", "-o", "ServerAliveInterval=1",
+                                    "-o", "ServerAliveCountMax=1")
+    wait_until(lambda: host.commands)
+    time.sleep(2.5)
+    assert (process.poll() is not None) is noticed
     process.terminate()
-    assert process.communicate() == (b"", b"")
+    assert process.communicate()[0] == b""
 
 
 @pytest.mark.parametrize(("kind", "printed"), [
