@@ -17,6 +17,7 @@ APPLETS = ("sh", "awk", "cat", "cut", "echo", "env", "false", "grep", "head", "l
            "readlink", "rm", "sed", "sleep", "test", "touch", "tr", "true", "wc", "xargs")
 RECORDER = """#!/bin/sh
 printf '%s\\0' "$#" "${0##*/}" "$@" >>/record
+if read -r stolen; then printf '%s\\0' 1 stolen "$stolen" >>/record; fi
 case "$*" in
     vmsvc/getallvms) exec cat /host/vms.txt ;;
     vmsvc/get.summary*) cat "/host/summaries/$2"-* 2>/dev/null && exit ;;

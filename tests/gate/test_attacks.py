@@ -64,6 +64,8 @@ def test_attack(file, host, gate):
     assert host.files() == before
     assert output.startswith(b"fence_esxi-ready\n")
     assert b"CANARY" not in output
+    paths = re.findall(rb"(?m)^/.*", output)
+    assert all(path.startswith(b"/vmfs/volumes/datastore1") for path in paths)
     assert b"syntax error" not in output
     assert_each_line_is_answered(attack.data, output)
 

@@ -9,8 +9,8 @@ import pytest
 
 NAMES = ["t3021cent", "My Awesome VM", "it's", "''", "'\"'", 'say "hi"', "a\\b", "\\", "a\\'b",
          'a\\"b', "$HOME $(reboot) ${x}", "`reboot`", "; reboot #", "a && b || c", "*", "[a-z]?",
-         "-n", "--vm", "!", "%s\\n", "é Á ñ 日本語 🙂", "a,b", "a=b", "name=x", "@LIST@", "~", "(", "x' ]",
-         "&& return 0", "done", "nonbreaking\u00a0blank"]
+         "-n", "--vm", "!", "%s\\n", "é Á ñ 日本語 🙂", "a,b", "a=b", "name=x", "@LIST@", "~", "(",
+         "x' ]", "&& return 0", "done", "nonbreaking\u00a0blank"]
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +66,8 @@ def test_any_name_arrives_in_the_gate_as_it_is(fence_key, public, host):
         line = fence_key("--key", public, "--vm=" + name).stdout.rstrip("\n")
         command, _ = sshd_takes(line)
         is_listed = re.search(r"is_listed\(\) \{ .*?return 1; \};", command).group()
-        script = is_listed + ' for name; do uuid=none; is_listed && printf "%s|" "$name"; done; true'
+        script = is_listed
+        script += ' for name; do uuid=none; is_listed && printf "%s|" "$name"; done; true'
         others = [name + " ", "x" + name, "", "t3021cen?", *NAMES]
         listed = subprocess.run([*host.start_words(), script, "-", *others], capture_output=True,
                                 check=True, env={"PATH": "/bin"})
