@@ -37,7 +37,7 @@ class Client:
         return {**os.environ, "SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force",
                 "TEST_PASSWORD": password}
 
-    def __call__(self, command, *options, password=None, text=b"", timeout=20):
+    def __call__(self, command, *options, password=None, text=b"", timeout=40):
         """Run one remote command; returns the finished ssh process, output as bytes."""
         if password is not None:
             options = (*options, "-o", "PubkeyAuthentication=no")
@@ -93,7 +93,7 @@ def client_of(tmp_path, keys):
     return lambda host, key="ecdsa": Client(host, tmp_path, keys[key])
 
 
-def wait_until(condition, seconds=5.0):
+def wait_until(condition, seconds=20.0):
     """Wait for something to become true; fails after so many seconds."""
     end = time.monotonic() + seconds
     while not condition():

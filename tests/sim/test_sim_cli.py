@@ -34,7 +34,7 @@ class Program:
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(40)
 
 
 @pytest.fixture

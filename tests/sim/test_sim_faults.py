@@ -49,7 +49,8 @@ def test_latency_of_all_or_of_some_commands(start_host, client_of):
     client = client_of(host)
     client("%s; %s" % (LIST, STATE))
     listing, state = (entry.ended - entry.started for entry in host.record)
-    assert listing < 0.4 < state
+    assert listing < state
+    assert state >= 0.5
 
 
 @pytest.mark.parametrize(("when", "ran", "seen"), [
@@ -73,8 +74,11 @@ def test_the_line_falls_silent(start_host, client_of, wait_until, when, noticed)
     process = client_of(host).start(STATE + "; echo done", "-o", "ServerAliveInterval=1",
                                     "-o", "ServerAliveCountMax=1")
     wait_until(lambda: host.commands)
-    time.sleep(2.5)
-    assert (process.poll() is not None) is noticed
+    if noticed:
+        assert process.wait(20) == 255
+    else:
+        time.sleep(2.5)
+        assert process.poll() is None
     process.terminate()
     assert process.communicate()[0] == b""
 
@@ -165,7 +169,7 @@ def test_a_full_host_is_listed_fast(start_host, client_of):
     host = start_host(*["vm%04d" % number for number in range(1024)])
     answer = client_of(host)(LIST)
     assert len(answer.stdout.splitlines()) == 1025
-    assert host.record[0].ended - host.record[0].started < 1.0
+    assert host.record[0].ended - host.record[0].started < 3.0
     assert len(client_of(host)(PROCESSES).stdout.splitlines()) == 1024 * 8
 
 

@@ -40,7 +40,7 @@ def test_password_method_only_when_switched_on(start_host, client_of):
 
 
 def test_five_wrong_passwords_lock_the_account(start_host, client_of, wait_until):
-    host = start_host(lock_seconds=1.0)
+    host = start_host(lock_seconds=5.0)
     client = client_of(host)
     for _ in range(5):
         client(HELLO, password="wrong")
@@ -88,7 +88,7 @@ def test_a_forced_command_runs_instead(start_host, client_of, public_keys):
     with_terminal = client("x", "-tt")
     assert b"PTY allocation request failed" in with_terminal.stderr
     shell = subprocess.run(client.argv(), input=b"echo sneaked in\n", capture_output=True,
-                           check=False, timeout=10)
+                           check=False, timeout=40)
     assert shell.stdout == b"forced:\n"
     forward = client("x", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1")
     assert forward.returncode == 255
@@ -134,7 +134,7 @@ def test_the_host_key_can_be_pinned_and_can_change(start_host, client_of, kind):
     assert client(HELLO).returncode == 0
     argv = client.argv(HELLO)
     host.change_host_key(kind)
-    refused = subprocess.run(argv, capture_output=True, check=False, timeout=10)
+    refused = subprocess.run(argv, capture_output=True, check=False, timeout=40)
     assert b"HOST IDENTIFICATION HAS CHANGED" in refused.stderr
     assert host.auth_failures == 0
 
@@ -159,7 +159,7 @@ def test_many_clients_at_once(start_host, client_of):
     client = client_of(host)
     processes = [client.start("vim-cmd vmsvc/power.getstate 1; sleep 0.5") for _ in range(12)]
     for process in processes:
-        assert process.communicate(timeout=20)[0] == b"Retrieved runtime info\nPowered on\n"
+        assert process.communicate(timeout=60)[0] == b"Retrieved runtime info\nPowered on\n"
     assert host.logins == 12
     assert len({entry.connection for entry in host.record}) == 12
 

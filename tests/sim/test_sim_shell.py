@@ -67,14 +67,14 @@ def test_a_command_costs_little(start_host, client_of):
     host = start_host("node1")
     client_of(host)("i=0; while [ $i -lt 50 ]; do vim-cmd vmsvc/message 1; i=$((i + 1)); done")
     took = host.record[-1].ended - host.record[0].started
-    assert took / 50 < 0.05
+    assert took / 50 < 0.3
 
 
 @pytest.mark.parametrize(("release", "prompt"), [("5.5", b"~ # "), ("6.7", b"[root@esxi01:~] ")])
 def test_an_interactive_shell(start_host, client_of, release, prompt):
     host = start_host(release=release, hostname="esxi01.example.com")
     process = subprocess.run(client_of(host).argv(options=["-tt"]), input=b"cd /vmfs; exit 4\n",
-                             capture_output=True, check=False, timeout=10)
+                             capture_output=True, check=False, timeout=40)
     assert process.stdout.startswith(b"The time and date of this login have been sent")
     assert (b"WARNING:\r\n" in process.stdout) is (release != "5.5")
     assert b"#:" not in process.stdout
@@ -84,7 +84,7 @@ def test_an_interactive_shell(start_host, client_of, release, prompt):
 
 def test_a_shell_without_a_terminal_has_no_motd(start_host, client_of):
     process = subprocess.run(client_of(start_host()).argv(options=["-T"]), input=b"echo hello\n",
-                             capture_output=True, check=False, timeout=10)
+                             capture_output=True, check=False, timeout=40)
     assert (process.stdout, process.stderr) == (b"hello\n", b"")
 
 
@@ -107,7 +107,7 @@ def test_stopping_leaves_nothing(start_host, client_of, wait_until):
     host.stop()
     assert processes_in(root) == []
     assert not root.exists()
-    assert process.wait(5) == 255
+    assert process.wait(20) == 255
     process.communicate()
 
 
