@@ -18,11 +18,13 @@ SHELL = {
 class Fence:
     """Runs the agent at a simulated host; call it for the command line, as_pacemaker for stdin.
 
-    folder: holds this test's known_hosts. No run may end in a traceback.
+    folder: holds this test's known_hosts. within: the start of the command line, such as that of
+    env. No run may end in a traceback.
     """
 
     def __init__(self, folder):
         self.folder = folder
+        self.within = ()
 
     @property
     def ssh_options(self):
@@ -47,16 +49,16 @@ class Fence:
         return self.piped(fence_runner.standard_input(
             {**node, **self.parameters(host, action, plug, **others)}))
 
-    def typed(self, words, within=(), **environment):
-        """The agent with these words, started by the program within."""
-        return self._run("typed", words, {**SHELL, **environment}, within)
+    def typed(self, words, **environment):
+        """The agent with these words."""
+        return self._run("typed", words, {**SHELL, **environment})
 
     def piped(self, lines):
         """The agent with these lines on its stdin, in the environment Pacemaker gives it."""
         return self._run("pacemaker", lines, PACEMAKER)
 
-    def _run(self, way, more, environment, within=()):
-        run = fence_runner.Fence(way, more=more, environment=environment, within=within).end()
+    def _run(self, way, more, environment):
+        run = fence_runner.Fence(way, more=more, environment=environment, within=self.within).end()
         assert "Traceback" not in run.stderr, run.stderr
         return run
 

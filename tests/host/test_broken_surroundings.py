@@ -72,7 +72,8 @@ def without_library(tmp_path):
 @pytest.mark.quick
 @pytest.mark.parametrize("words", [["-o", "metadata"], ["-o", "off", "-n", "x"], ["-h"]])
 def test_a_missing_library_is_told_with_the_package_that_has_it(fence, without_library, words):
-    run = fence.typed(words, within=["env", f"PYTHONPATH={without_library}"])
+    fence.within = ["env", f"PYTHONPATH={without_library}"]
+    run = fence.typed(words)
     assert said(run) == ("", 1)
     assert "fence-agents-common" in run.stderr
     assert len(run.stderr.splitlines()) == 1
@@ -80,7 +81,8 @@ def test_a_missing_library_is_told_with_the_package_that_has_it(fence, without_l
 
 def test_a_missing_pexpect_is_told_too(fence, tmp_path):
     (tmp_path / "pexpect.py").write_text("raise ImportError(\"No module named 'pexpect'\")\n")
-    run = fence.typed(["-o", "metadata"], within=["env", f"PYTHONPATH={tmp_path}"])
+    fence.within = ["env", f"PYTHONPATH={tmp_path}"]
+    run = fence.typed(["-o", "metadata"])
     assert said(run) == ("", 1)
     assert "pexpect" in run.stderr
     assert len(run.stderr.splitlines()) == 1

@@ -73,6 +73,16 @@ def test_names_from_the_command_line_are_taken_as_they_are(host, fence, name, lo
     assert_only_this_went_off(host, name)
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize("name", ["ノード2", "Zürich"])
+def test_a_python_that_reads_ascii_in_the_c_locale_takes_them_too(host, ask, fence, name):
+    # what Python 3.6 does by itself
+    fence.within = ["env", "LC_ALL=C", "PYTHONUTF8=0", "PYTHONCOERCECLOCALE=0"]
+    assert said(ask(host, "off", name)) == ("Success: Powered OFF\n", 0)
+    assert_only_this_went_off(host, name)
+    assert name in ask(host, "list").stdout
+
+
 @pytest.mark.parametrize("vm", RENAMED + STORED_ODDLY, ids=lambda vm: vm.name)
 def test_where_a_vm_is_stored_says_nothing_about_its_name(host, fence, vm):
     assert said(fence.as_pacemaker(host, "off", plug=None, port=vm.name)) == (
