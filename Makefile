@@ -4,7 +4,10 @@ SHELL = /bin/bash
 
 PREFIX ?= /usr
 DESTDIR ?=
-JOBS ?= $(shell nproc)
+# Most of a test is waiting for a host: two at a time for each processor.
+JOBS ?= $(shell expr 2 '*' $$(nproc))
+# What `make check` runs beside lint.
+QUICK_TESTS = tests/unit tests/house tests/host/test_seed_session.py
 
 VENV = .venv/bin
 PYTEST = $(VENV)/python -m pytest
@@ -43,7 +46,7 @@ test-packages: deb rpm ## Install, use and purge the packages in a clean userlan
 
 .PHONY: check
 check: lint ## Lint, and the tests that take no time: what to run before each commit
-	$(PYTEST) -n $(JOBS) -m "not slow and not packaging" --ignore=tests/cluster tests
+	$(PYTEST) -n $(JOBS) -m "not slow and not packaging" $(QUICK_TESTS)
 
 .PHONY: lint
 lint: ## Read the sources with ruff, mypy, vermin, bandit, shellcheck, codespell
