@@ -383,7 +383,8 @@ def ssh_argv(options):
         argv += ["-o", "PreferredAuthentications=publickey"]
     else:
         argv += ["-o", "PreferredAuthentications=keyboard-interactive,password"]
-    argv += ["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=5"]
+    # 3 times 8 s is also ssh's limit for each step of the login, which may take 20
+    argv += ["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=8"]
     argv += ["-o", "ServerAliveCountMax=3", "-T"]
     argv += ["-p", _port(options), "-l", _bare_word(options, "--username")]
     return argv + ["--", _bare_word(options, "--ip"), READ_LOOP]
