@@ -128,6 +128,11 @@ def test_a_slow_host_is_waited_for(esxi, way_in):
     way_in.log_in(esxi(banner_delay=3, auth_delay=3), "pacemaker")
 
 
+@pytest.mark.slow
+def test_one_step_of_the_login_may_take_long(esxi, way_in):
+    way_in.log_in(esxi(auth_delay=17), "pacemaker")
+
+
 def test_an_address_may_be_ipv6(esxi, way_in):
     host = esxi(listen="::1")
     way_in.log_in(host)
