@@ -78,12 +78,12 @@ campaign: ## Fence through thousands of random faults of the host
 .PHONY: matrix
 matrix: ## Test on other releases of Debian, Python and the fencing library (root)
 	@tools/setup test
-	$(SUDO) tests/matrix/run $(ARGS)
+	$(SUDO) tests/matrix/run $(if $(LIBS),--libs $(LIBS)) $(ARGS)
 
 .PHONY: bench
 bench: ## Measure what an action costs, against bare ssh (PEER=other agent)
 	@tools/setup test
-	$(VENV)/python bench/run.py $(ARGS)
+	$(VENV)/python bench/run.py $(if $(PEER),--agent $(AGENT) --agent $(PEER)) $(ARGS)
 
 .PHONY: upstream
 upstream: ## Put the agent into a checkout of ClusterLabs/fence-agents (FA=DIR), run its checks
@@ -93,7 +93,7 @@ upstream: ## Put the agent into a checkout of ClusterLabs/fence-agents (FA=DIR),
 # --- installing --------------------------------------------------------------------------------
 
 .PHONY: install
-install: ## Install agent and man page (DESTDIR, PREFIX=/usr)
+install: ## Install agent, key tool and man pages (DESTDIR, PREFIX=/usr)
 	tools/install install "$(DESTDIR)" "$(PREFIX)"
 
 .PHONY: uninstall

@@ -26,24 +26,43 @@ def put_sibling(destination, name, first_line):
 
 def installed_interpreter(destination):
     assert make("install", destination).returncode == 0
-    return (destination / "usr/sbin/fence_esxi").read_text().splitlines()[0]
+    agent, key_tool = (
+        (destination / "usr/sbin" / name).read_text().splitlines()[0].split()[0]
+        for name in ("fence_esxi", "esxi-fence-key")
+    )
+    assert agent == key_tool
+    return agent
 
 
-def test_install_puts_agent_and_man_page(destination):
+def files_in(destination):
+    return sorted(
+        str(path.relative_to(destination)) for path in destination.rglob("*") if not path.is_dir()
+    )
+
+
+def test_install_puts_both_programs_and_their_man_pages(destination):
     assert make("install", destination).returncode == 0
+    assert files_in(destination) == [
+        "usr/sbin/esxi-fence-key",
+        "usr/sbin/fence_esxi",
+        "usr/share/man/man8/esxi-fence-key.8",
+        "usr/share/man/man8/fence_esxi.8",
+    ]
+
+
+def test_the_installed_agent_is_a_file_of_its_own(destination):
+    make("install", destination)
     agent = destination / "usr/sbin/fence_esxi"
     assert not agent.is_symlink()
     assert stat.S_IMODE(agent.stat().st_mode) == 0o755
     assert agent.read_bytes() == AGENT.read_bytes()
-    assert (destination / "usr/share/man/man8/fence_esxi.8").is_file()
-    files = [path for path in destination.rglob("*") if not path.is_dir()]
-    assert len(files) == 2
 
 
-def test_the_installed_agent_runs(destination):
+def test_the_installed_programs_run(destination):
     make("install", destination)
     output = succeed(destination / "usr/sbin/fence_esxi", "-o", "metadata")
     assert '<resource-agent name="fence_esxi"' in output
+    assert "usage: esxi-fence-key" in succeed(destination / "usr/sbin/esxi-fence-key", "--help")
 
 
 def test_prefix_is_honoured(destination):
@@ -55,19 +74,19 @@ def test_prefix_is_honoured(destination):
 def test_uninstall_leaves_no_file(destination):
     make("install", destination)
     assert make("uninstall", destination).returncode == 0
-    assert not [path for path in destination.rglob("*") if not path.is_dir()]
+    assert files_in(destination) == []
 
 
 def test_interpreter_of_the_siblings_is_taken(destination):
     put_sibling(destination, "fence_apc", b"#!/usr/libexec/platform-python -tt")
-    assert installed_interpreter(destination).startswith("#!/usr/libexec/platform-python")
+    assert installed_interpreter(destination) == "#!/usr/libexec/platform-python"
 
 
 def test_interpreter_of_most_siblings_is_taken(destination):
     put_sibling(destination, "fence_apc", b"#!/usr/libexec/platform-python -tt")
     put_sibling(destination, "fence_ipmilan", b"#!/usr/libexec/platform-python -tt")
     put_sibling(destination, "fence_own", b"#!/opt/own/bin/python3")
-    assert installed_interpreter(destination).startswith("#!/usr/libexec/platform-python")
+    assert installed_interpreter(destination) == "#!/usr/libexec/platform-python"
 
 
 @pytest.mark.parametrize(
@@ -82,12 +101,12 @@ def test_interpreter_of_most_siblings_is_taken(destination):
 )
 def test_interpreter_stays_when_the_sibling_is_no_example(destination, first_line):
     put_sibling(destination, "fence_other", first_line)
-    assert installed_interpreter(destination) == AGENT.read_text().splitlines()[0]
+    assert installed_interpreter(destination) == "#!/usr/bin/python3"
 
 
 def test_the_old_script_is_no_example(destination):
     put_sibling(destination, "fence_ESXi", b"#!/opt/old/bin/python3")
-    assert installed_interpreter(destination) == AGENT.read_text().splitlines()[0]
+    assert installed_interpreter(destination) == "#!/usr/bin/python3"
 
 
 def test_install_leaves_the_old_script_alone(destination):

@@ -78,11 +78,13 @@ def with_agent(userland, deb):
     return userland
 
 
-def test_the_deb_holds_agent_and_man_page(deb):
+def test_the_deb_holds_both_programs_and_their_man_pages(deb):
     listed = succeed("dpkg-deb", "--contents", deb).splitlines()
     files = [line.split()[5] for line in listed if not line.startswith("d")]
     assert [name for name in files if "/share/doc/" not in name] == [
+        "./usr/sbin/esxi-fence-key",
         "./usr/sbin/fence_esxi",
+        "./usr/share/man/man8/esxi-fence-key.8.gz",
         "./usr/share/man/man8/fence_esxi.8.gz",
     ]
 
@@ -128,11 +130,14 @@ def test_moving_over_from_the_old_script_and_back(with_agent, compat_deb):
     assert with_agent.succeed("cat", OLD_NAME) == "the old script\n"
 
 
-def test_the_rpm_holds_agent_and_man_page(rpm, compat_rpm):
+def test_the_rpm_holds_both_programs_and_their_man_pages(rpm, compat_rpm):
     files = succeed("rpm", "--query", "--package", "--list", rpm).split()
-    assert AGENT in files
-    assert "/usr/share/man/man8/fence_esxi.8.gz" in files
-    assert [name for name in files if "/sbin/" in name] == [AGENT]
+    assert [name for name in files if "/share/doc/" not in name and "/licenses/" not in name] == [
+        "/usr/sbin/esxi-fence-key",
+        "/usr/sbin/fence_esxi",
+        "/usr/share/man/man8/esxi-fence-key.8.gz",
+        "/usr/share/man/man8/fence_esxi.8.gz",
+    ]
     files = succeed("rpm", "--query", "--package", "--list", compat_rpm).split()
     assert sorted(files) == [OLD_NAME, "/usr/share/man/man8/fence_ESXi.8.gz"]
 
