@@ -15,7 +15,9 @@ from typing import Any, Iterator
 from esxi_sim import Host
 from fence_runner import keep_for_search
 
-AGENT = Path(__file__).resolve().parents[2] / "agents/esxi/fence_esxi.py"
+PROJECT = Path(__file__).resolve().parents[2]
+# FENCE_ESXI_AGENT puts another one in its place
+AGENT = Path(os.environ.get("FENCE_ESXI_AGENT", PROJECT / "agents/esxi/fence_esxi.py"))
 # what Pacemaker leaves an agent of its environment
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SERVICE = {"PATH": PATH, "LC_ALL": "C", "PCMK_service": "pacemaker-fenced"}

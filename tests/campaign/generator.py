@@ -44,6 +44,8 @@ def schedule_of(seed: int, number: int) -> Schedule:
         schedule.power = _pick(random, {"off": 8, "on": 1, "suspended": 1})
     for _ in range(_pick(random, HOW_MANY_TROUBLES)):
         _pick(random, TROUBLES)(random, schedule)
+    if schedule.power != "on":
+        schedule.twin = ""  # where hostd is silent, the one that runs is the one the name means
     return schedule
 
 

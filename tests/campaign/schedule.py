@@ -20,7 +20,8 @@ class Schedule:
     service: in Pacemaker's environment. second: [action, seconds later] of a second agent.
     power: of the VM at the start. neighbours: how many other VMs the host has, `place` of them
     listed before it.
-    twin: another running VM of the same display name, "registered" or "unlisted" (left behind).
+    twin: another running VM of the same display name, "registered" or "unlisted" (left behind);
+    only beside a VM that runs itself.
     vm: fields of esxi_sim.VMFaults. host: fields of esxi_sim.Faults.
     hostd: its state ("hung", "down", "late_failure") once hostd_after commands were answered, for
     hostd_seconds (None: for ever).
@@ -86,8 +87,9 @@ def is_cuttable(schedule: Schedule) -> bool:
     - power.off: hostd answers, lists the VM and would obey, within 20 s;
     - esxcli: hostd answers, the VM runs, a kill is allowed and some kill ends it;
     - localcli: the same without hostd.
-    Damage to the answers and to the line does not close a way unless it is lasting: at most three
-    answers of one command, at most three broken connections, one of them by silence.
+    Damage to the answers and to the line does not close a way unless it is lasting: more than three
+    answers of one command, more than three broken connections, more than one of them by silence;
+    and more than one list of VMs cut in half, which may be a whole list without the VM.
     Two VMs that bear the plug's name close all of them: which one is meant, nobody can know.
     """
     if not schedule.cuts_power or schedule.plug == "unknown" or schedule.twin:
@@ -98,9 +100,11 @@ def is_cuttable(schedule: Schedule) -> bool:
 
 
 def _is_damaged_for_long(schedule: Schedule) -> bool:
+    halves = [times for command, kind, times in schedule.bad
+              if kind == "half" and command in ("getallvms", "") and times > 1]
     silences = [cut for cut in schedule.cuts if cut[1] == "silent"]
     return (any(times > 3 for _, _, times in schedule.bad) or len(schedule.cuts) > 3
-            or len(silences) > 1)
+            or len(silences) > 1 or bool(halves))
 
 
 def _hostd_answers(schedule: Schedule) -> bool:

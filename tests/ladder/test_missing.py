@@ -74,10 +74,11 @@ def test_missing_as_off_for_a_uuid_nobody_has():
 
 
 @pytest.mark.waits
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_the_host_skips_the_vm_as_invalid_while_it_runs(stream):
+@pytest.mark.parametrize(("stream", "missing_as_off"), [("stdout", None), ("stderr", None),
+                                                        ("stderr", "1")])
+def test_the_host_skips_the_vm_as_invalid_while_it_runs(stream, missing_as_off):
     with a_host(host={"invalid_vms": [1], "invalid_stream": stream}) as host:
-        succeeds(host, "off", "Success: Powered OFF")
+        succeeds(host, "off", "Success: Powered OFF", missing_as_off=missing_as_off)
         assert kills(host) == ["esxcli soft"]
         assert host.vm("node1").power == "off"
 
@@ -122,3 +123,38 @@ def test_two_vms_of_one_name_are_not_touched():
         fails(host, "off", '"node1" means several VMs', "Vmid 1", "Vmid 3", "datastore2")
         assert power_commands(host) == []
         assert kills(host) == []
+
+
+# --- rows that are not what they seem ------------------------------------------------------------
+
+STALE_ROW = "900    node1   [datastore1] node1/node1.vmx   centos8_64Guest   vmx-13                "
+
+
+@pytest.mark.parametrize("by_uuid", [False, True])
+@pytest.mark.parametrize("what", ["its row twice", "a row of a Vmid nobody has"])
+def test_a_row_too_many_does_not_stop_an_off(what, by_uuid):
+    with a_host() as host:
+        if what == "its row twice":
+            host.faults.row_repeats[1] = 2
+        else:
+            host.faults.extra_rows.append(STALE_ROW)
+        plug = host.vm("node1").uuid if by_uuid else "node1"
+        succeeds(host, "off", "Success: Powered OFF", plug=plug)
+        assert host.vm("node1").power == "off"
+
+
+def test_a_row_forged_by_a_note_is_not_the_vm():
+    note = "2" + STALE_ROW[3:]
+    with a_host() as host:
+        host.vm("node2").note = "moved here\n" + note
+        succeeds(host, "off", "Success: Powered OFF")
+        assert host.vm("node1").power == "off"
+
+
+@pytest.mark.waits
+def test_hostd_goes_down_before_a_row_too_many_is_settled():
+    with a_host() as host:
+        host.faults.extra_rows.append(STALE_ROW)
+        host.after_commands(1, lambda: host.set_hostd("down"))
+        succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == ["localcli soft"]
