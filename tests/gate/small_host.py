@@ -24,7 +24,8 @@ case "$*" in
     vmsvc/power.getstate*) echo 'Retrieved runtime info'; echo 'Powered on'; exit ;;
     vmsvc/power.*) echo 'Powering a VM:'; exit ;;
     vmsvc/message*) echo 'No message.'; exit ;;
-    vm\\ process\\ list) exec cat /host/processes.txt ;;
+    vm\\ process\\ list) [ -f /down ] || exec cat /host/processes.txt
+        echo 'Connect to localhost failed: Connection failure'; exit 1 ;;
     vm\\ process\\ kill*) exit ;;
 esac
 cat /host/unknown.txt
@@ -87,6 +88,13 @@ class SmallHost:
         process = self.start(gate, environment=environment)
         output, _ = process.communicate(data, timeout=timeout)
         return output
+
+    def break_processes(self, broken):
+        """Have the lists of processes fail, or not."""
+        if broken:
+            (self.path / "down").touch()
+        else:
+            (self.path / "down").unlink()
 
     def record(self):
         """What the host ran since the last call: [[command, argument, ...], ...], as bytes."""

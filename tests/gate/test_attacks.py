@@ -6,6 +6,7 @@
     send: command              a line, with a tag put in front
     raw: bytes                 sent as they are
     runs: command              what the host must have run in the end, in this order, and no more
+    status: number             an exit status that is no harm; else, where nothing ran, all is refused
 
 \\xNN and \\n are bytes, {text*N} is text N times.
 """
@@ -18,12 +19,12 @@ import pytest
 from small_host import forbidden
 
 ATTACKS = sorted((pathlib.Path(__file__).parent / "attacks").glob("*.txt"))
-Attack = namedtuple("Attack", "key environment data runs")
+Attack = namedtuple("Attack", "key environment data runs statuses")
 
 
 def load(file):
     """The Attack in a file."""
-    key, environment, data, runs = ["--vm", "t3021cent"], {}, b"", []
+    key, environment, data, runs, statuses = ["--vm", "t3021cent"], {}, b"", [], {"77"}
     for line in file.read_text().rstrip("\n").split("\n")[1:]:
         kind, _, text = line.partition(": ")
         if kind == "key":
@@ -36,9 +37,11 @@ def load(file):
             data += decoded(text)
         elif kind == "runs":
             runs.append(text)
+        elif kind == "status":
+            statuses.add(text)
         else:
             raise ValueError("%s: %s" % (file, line))
-    return Attack(key, environment, data, runs)
+    return Attack(key, environment, data, runs, statuses)
 
 
 def decoded(text):
@@ -67,6 +70,9 @@ def test_attack(file, host, gate):
     paths = re.findall(rb"(?m)^/.*", output)
     assert all(path.startswith(b"/vmfs/volumes/datastore1") for path in paths)
     assert b"syntax error" not in output
+    if not attack.runs:
+        ends = re.findall(r"\n[A-Za-z0-9]{1,64} ([0-9]+)(?=\n)", output.decode("latin-1"))
+        assert set(ends) <= attack.statuses
     assert_each_line_is_answered(attack.data, output)
 
 

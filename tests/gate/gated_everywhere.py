@@ -1,0 +1,141 @@
+"""Run other tests through a restricted key.
+
+As a plugin of pytest, every simulated host of the run has a key for all of its VMs, and the agent
+is given that key wherever a test gives it the password:
+
+    PYTHONPATH=tests/gate pytest -p gated_everywhere tests/host
+
+As a program, it does the same with the fault campaign, and takes its options:
+
+    python tests/gate/gated_everywhere.py --count 200
+
+Tests about passwords, or that count host commands to the last one, are none for this.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.machinery
+import importlib.util
+import os
+import runpy
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "gate"), str(TESTS), str(TESTS.parent / "lib")]
+
+import gated  # noqa: E402
+
+import esxi_sim.login  # noqa: E402
+from esxi_sim import Host  # noqa: E402
+
+AGENT = TESTS.parent / "agents/esxi/fence_esxi.py"
+# as many as one line can carry; of larger hosts the first and the last
+MOST_VMS = 40
+AGENT_WITH_KEY = '''#!/usr/bin/python3
+"""fence_esxi, given a key where it is given a password."""
+import os
+import re
+import sys
+
+KEY, AGENT = {key!r}, {agent!r}
+words = [os.fsencode(word) for word in sys.argv[1:]]
+if words:
+    words = [re.sub(rb"(?s)^--passw(or)?d=.*", b"--identity-file=" + os.fsencode(KEY), word)
+             for word in words]
+else:
+    text = re.sub(rb"(?m)^passw(or)?d=.*", b"identity_file=" + os.fsencode(KEY),
+                  sys.stdin.buffer.read())
+    reading, writing = os.pipe()
+    os.write(writing, text)
+    os.close(writing)
+    os.dup2(reading, 0)
+os.execv(sys.executable, [os.fsencode(sys.executable), os.fsencode(AGENT), *words])
+'''
+
+
+def activate(only=None):
+    """Give every host the key and return the agent that uses it.
+
+    only: the name of the one VM the key is for; None: all of them.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="fence_gated-"))
+    atexit.register(_remove, folder, os.getpid())
+    folder.chmod(0o755)
+    key = gated.new_key(folder)
+    _let_in(_tool(), Path("%s.pub" % key).read_text(), only)
+    agent = folder / "fence_esxi.py"
+    agent.write_text(AGENT_WITH_KEY.format(
+        key=str(key), agent=os.environ.get("FENCE_ESXI_AGENT_BEHIND") or str(AGENT)))
+    agent.chmod(0o755)
+    return agent
+
+
+def _remove(folder, process):
+    if os.getpid() == process:  # and not in a child of it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tool():
+    loader = importlib.machinery.SourceFileLoader("esxi_fence_key", str(gated.TOOL))
+    tool = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    remembered, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        loader.exec_module(tool)
+    finally:
+        sys.dont_write_bytecode = remembered
+    return tool
+
+
+def _let_in(tool, public, only):
+    """Have each host write the line for its VMs of the moment whenever a key is offered."""
+    key = tool.parse_public_key(public)
+    start, check_key = Host.start, esxi_sim.login.Accounts.check_key
+
+    def start_with_key(host):
+        host.accounts.host = host
+        return start(host)
+
+    def check_key_of(accounts, *words):
+        own = accounts.login.authorized_keys
+        vms = list(accounts.host.inventory.vms.values())
+        permit = _permit_for(tool, [vm for vm in vms if only in (None, vm.name)])
+        accounts.login.authorized_keys = own + "\n" + tool.authorized_line(key, permit, False)
+        try:
+            return check_key(accounts, *words)
+        finally:
+            accounts.login.authorized_keys = own
+
+    Host.start, esxi_sim.login.Accounts.check_key = start_with_key, check_key_of
+
+
+def _permit_for(tool, vms):
+    if len(vms) > MOST_VMS:
+        vms = vms[: MOST_VMS // 2] + vms[-MOST_VMS // 2 :]
+    names, uuids = [], []
+    for vm in vms:
+        try:
+            # the simulator's sshd, unlike OpenSSH, takes every backslash away
+            names.append(tool.check_name(vm.name if "\\" not in vm.name else ""))
+        except tool.Unusable:
+            uuids.append(vm.uuid)
+    return tool.Permit(names or ["nobody"], uuids, "kill")
+
+
+def pytest_configure(config):
+    """The tests find the agent by this name; of several processes each has a key of its own."""
+    if not hasattr(config, "workerinput"):
+        os.environ.setdefault("FENCE_ESXI_AGENT_BEHIND", os.environ.get("FENCE_ESXI_AGENT", ""))
+    os.environ["FENCE_ESXI_AGENT"] = str(activate())
+
+
+if __name__ == "__main__":
+    import campaign.agent_process
+    import campaign.trial
+
+    campaign.agent_process.AGENT = activate(only=campaign.trial.TARGET)
+    sys.argv[0] = str(TESTS / "campaign/run.py")
+    runpy.run_path(sys.argv[0], run_name="__main__")
