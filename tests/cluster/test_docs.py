@@ -1,0 +1,150 @@
+"""What the guide tells an admin to type in the cluster is typed there, and prints what it says."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from two_nodes.cluster import TwoNodes
+from two_nodes.node import Node
+
+sys.path.append(str(Path(__file__).parents[1] / "docs"))
+
+from pages import Block, Page, all_pages  # noqa: E402  (its folder had to be named first)
+
+ANOTHER_NAME = re.compile(r'cluster, t3022cent is (?:"(.+)"|(\S+))(?: (\S+))?')
+#: Everywhere in the pages, the node that is shot.
+SHOOTS = re.compile(r"pcs stonith fence t3022cent|stonith_admin --reboot t3022cent")
+
+
+class Reader:
+    """An admin who types what a page says, on t3021cent if nothing else is said."""
+
+    def __init__(self, cluster: TwoNodes):
+        self.cluster = cluster
+        self.admin = cluster.t3021cent
+
+    def type(self, block: Block, nodes: list[Node] | None = None) -> None:
+        """Type a block's commands and compare what they print; blanks within a line count once."""
+        for command, printed in block.calls():
+            for node in nodes or [self.admin]:
+                output = node.do(command)
+                if printed is not None:
+                    assert output.split() == printed.split(), f"{block}: {command}"
+            if SHOOTS.search(command):
+                self.see_it_die_and_come_back()
+
+    def see_it_die_and_come_back(self) -> None:
+        """t3022cent was really shot, by its host, and joins again."""
+        self.cluster.wait_until_offline(self.cluster.t3022cent)
+        assert self.cluster.was_rebooted(self.cluster.t3022cent)
+        self.cluster.wait_until_whole()
+        self.wait_for_devices()
+
+    def wait_for_devices(self) -> None:
+        """All devices are started."""
+        self.cluster.wait_until_started(*self.cluster.view(self.admin).devices())
+
+    def has_keys(self, page: Page) -> None:
+        """Both nodes have the keys that the page makes, and both hosts know them."""
+        for block in page.blocks():
+            if block.mark == "host and nodes":
+                self.type(block, self.cluster.nodes)
+        keys = "".join(node.do("cat /root/.ssh/fence_esxi.pub") for node in self.cluster.nodes)
+        for host in self.cluster.hosts.values():
+            host.set(authorized_keys=keys)
+
+
+@pytest.fixture
+def reader(cluster: TwoNodes) -> Iterator[Reader]:
+    yield Reader(cluster)
+    admin = cluster.t3021cent
+    admin.do("pcs stonith level clear")
+    admin.do("crm_attribute --type crm_config --name stonith-timeout --delete")
+    for node in cluster.nodes:
+        node.do("rm -rf /root/.ssh /usr/sbin/fence_ESXi*")
+    for host in cluster.hosts.values():
+        host.set(authorized_keys="")
+
+
+def blocks_for(page: Page, *marks: str) -> list[Block]:
+    found = [block for block in page.blocks() if block.mark.partition(",")[0] in marks]
+    assert found
+    return found
+
+
+@pytest.mark.timeout(200)
+def test_the_readme(reader: Reader) -> None:
+    for block in blocks_for(Page("README.md"), "cluster"):
+        reader.type(block)
+        reader.wait_for_devices()
+
+
+@pytest.mark.timeout(200)
+def test_the_quick_start_with_pcs(reader: Reader) -> None:
+    page = Page("docs/quick-start.md")
+    reader.has_keys(page)
+    for block in blocks_for(page, "cluster"):
+        reader.type(block)
+        reader.wait_for_devices()
+
+
+@pytest.mark.timeout(200)
+def test_the_quick_start_with_crmsh(reader: Reader) -> None:
+    page = Page("docs/quick-start.md")
+    reader.has_keys(page)
+    for block in blocks_for(page, "crmsh"):
+        reader.type(block)
+        reader.wait_for_devices()
+
+
+NAMED = [block for block in Page("docs/plug.md").blocks() if ANOTHER_NAME.match(block.mark)]
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("create", NAMED, ids=lambda block: str(block.line))
+def test_a_plug_that_is_not_the_name_of_the_node(reader: Reader, create: Block) -> None:
+    blanks, plain, uuid = ANOTHER_NAME.fullmatch(create.mark).groups()  # type: ignore[union-attr]
+    host = reader.cluster.host_of(reader.cluster.t3022cent)
+    host.runs({blanks or plain: "t3022cent"}, **({"uuid": uuid} if uuid else {}))
+    blocks = Page("docs/plug.md").blocks()
+    reader.type(create)
+    reader.wait_for_devices()
+    reader.cluster.forget()
+    reader.type(blocks[blocks.index(create) + 1])
+
+
+def test_when_it_goes_wrong(reader: Reader) -> None:
+    reader.cluster.create_devices()
+    for block in blocks_for(Page("docs/when-it-goes-wrong.md"), "cluster"):
+        reader.type(block)
+    reader.cluster.wait_until_started("rs-stonith-01", "rs-stonith-02")
+
+
+@pytest.mark.timeout(200)
+def test_moving_from_the_old_script_and_back(reader: Reader) -> None:
+    cluster = reader.cluster
+    for node in cluster.nodes:
+        node.do("cp /usr/sbin/fence_dummy /usr/sbin/fence_ESXi")
+    reader.admin.do(
+        'pcs stonith create old fence_ESXi ipaddr=192.168.33.10 login=root passwd="XXXXXXXX" '
+        "pcmk_host_list=t3022cent --force"
+    )
+    cluster.wait_until_started("old")
+    cluster.forget()
+    for block in blocks_for(Page("docs/moving-from-fence_ESXi.md"), "old name"):
+        reader.type(block, None if block.kind == "console" else cluster.nodes)
+    for node in cluster.nodes:
+        assert node.do("cat /usr/sbin/fence_ESXi") == node.do("cat /usr/sbin/fence_dummy")
+
+
+def test_no_page_has_a_block_that_is_forgotten_here() -> None:
+    here = {"README.md", "docs/quick-start.md", "docs/plug.md", "docs/when-it-goes-wrong.md",
+            "docs/moving-from-fence_ESXi.md"}  # fmt: skip
+    for page in all_pages():
+        if not page.path.startswith("docs/ja/"):  # the same blocks: tests/docs compares them
+            marks = {block.mark.partition(",")[0] for block in page.blocks()}
+            assert page.path in here or not marks & {"cluster", "crmsh", "old name"}

@@ -1,0 +1,62 @@
+"""Run a page's commands on a machine of its own: what they see of / is this machine's, what they
+change there is thrown away, and the simulated ESXi hosts listen at the addresses of the page.
+
+Standard input: [command, ...] as JSON; standard output: [[exit status, what it printed], ...].
+"""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT / "lib"))
+
+from esxi_sim import VM, Host  # noqa: E402  (its folder had to be named first)
+
+HOSTS = {"192.168.33.10": VM("t3022cent", vmid=14), "192.168.33.12": VM("t3021cent", vmid=14)}
+PUBLIC_KEY = Path("/root/.ssh/fence_esxi.pub")
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+INSTEAD_OF = ("/usr/sbin", "/root")  # where commands may write
+
+
+def prepare():
+    """The network of the page, and folders whose changes stay in memory."""
+    for words in (["link", "set", "lo", "up"],
+                  *(["address", "add", f"{address}/24", "dev", "lo"] for address in HOSTS)):
+        subprocess.run(["ip", *words], check=True)
+    scratch = "/mnt"
+    subprocess.run(["mount", "-t", "tmpfs", "scratch", scratch], check=True)
+    for folder in INSTEAD_OF:
+        upper, work = (f"{scratch}/{part}{folder}" for part in ("upper", "work"))
+        os.makedirs(upper)
+        os.makedirs(work)
+        layers = f"lowerdir={folder},upperdir={upper},workdir={work}"
+        subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", folder], check=True)
+    subprocess.run(["rm", "-rf", "/root/.ssh", "/usr/sbin/fence_esxi"], check=True)
+
+
+def run(commands, hosts):
+    """[[exit status, what it printed], ...]"""
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-e", "-c", command], cwd=PROJECT, env=ENVIRONMENT, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        yield [done.returncode, done.stdout]
+        if PUBLIC_KEY.exists():  # as the admin has done by now, who typed the password
+            for host in hosts:
+                host.login.authorized_keys = PUBLIC_KEY.read_text()
+
+
+def main():
+    prepare()
+    with ExitStack() as stack:
+        hosts = [stack.enter_context(Host("6.7", [vm], "XXXXXXXX", listen=address, port=22))
+                 for address, vm in HOSTS.items()]
+        json.dump(list(run(json.load(sys.stdin), hosts)), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
