@@ -19,6 +19,7 @@ import fcntl
 import getopt
 import io
 import itertools
+import locale
 import logging
 import os
 import pty
@@ -1555,7 +1556,7 @@ def secret_of(options):
 
 def hide_from_process_list(options):
     """Overwrite the password in this process's own command line, which ps shows to everybody."""
-    secret = os.fsencode(options.get("--password") or "")
+    secret = (options.get("--password") or "").encode("utf-8", "surrogateescape")
     if not secret or len(sys.argv) < 2:
         return
     try:
@@ -1590,6 +1591,10 @@ class CleanLog(logging.Filter):
 
 def use_utf8():
     """Make arguments and standard streams UTF-8: Pacemaker starts agents in the C locale."""
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # for what the library reads from a script
+    except locale.Error:
+        pass  # only a password_script with letters beyond ASCII needs it
     sys.argv = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv]
     streams = (("stdin", "r", "surrogateescape"), ("stdout", "w", "surrogateescape"),
                ("stderr", "w", "backslashreplace"))

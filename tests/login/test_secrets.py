@@ -60,6 +60,13 @@ def test_an_odd_password_logs_in_and_stays_out_of_the_log(esxi, way_in, password
     assert "密码" not in said
 
 
+@pytest.mark.parametrize("way", ["typed", "pacemaker", "script"])
+def test_an_umlaut_needs_no_utf8_locale(esxi, way_in, way):
+    given = given_in(way_in, way, f"{MARKER} ä密")
+    as_python_3_6 = {**PACEMAKER, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    way_in.log_in(esxi(password=f"{MARKER} ä密"), **given, environment=as_python_3_6)
+
+
 @pytest.mark.parametrize("password", ODD_PASSWORDS[::2])
 def test_an_odd_passphrase_opens_the_key_and_stays_out_of_the_log(esxi, way_in, password):
     key = way_in.new_key("ecdsa", passphrase=password)
@@ -169,7 +176,7 @@ def visible_of(pid):
     try:
         texts = [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, PermissionError, ProcessLookupError):  # it is just ending
         return []
     visible = [(pid, os.fsdecode(b"\n".join(texts)))]
     for child in children:
