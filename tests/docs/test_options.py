@@ -60,5 +60,6 @@ def test_every_option_a_page_gives_to_the_agent_exists(page, parameters, long_op
         names = set(re.findall(r"(\w+)=", re.sub(r'"[^"]*"', "", arguments)))
         assert {name for name in names if not name.startswith("pcmk_")} <= parameters
     if page.path != "docs/restricted-key.md":
-        named = {word for code in page.code() for word in re.findall(r"(?:^| )(--[a-z0-9-]+)", code)}
+        in_the_text = "\n".join(page.code())
+        named = set(re.findall(r"(?m)(?:^| )(--[a-z0-9-]+)", in_the_text))
         assert named <= long_options | OF_OTHERS
