@@ -15,7 +15,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "quick: one of the tests on hosts that `make check` runs")
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items):
     """`make check` leaves out what is marked slow: of the tests here, all that are not quick."""
     for item in items:
