@@ -247,18 +247,19 @@ def _process(block):
     return Process(world_id, name, config_file, plain_uuid(fields.get("UUID", "")))
 
 
-def parse_summary_name(answer):
-    """The display name in an answer to get.summary, else None (facts: 5).
+def parse_summary(answer):
+    """(display name, file) in an answer to get.summary, None for what it does not tell (facts: 5).
 
-    The name is taken from the configuration section only; where a note or a guest's own words
-    seem to repeat that section there is no telling, and the result is None.
+    Both are taken from the configuration section only; where a note or a guest's own words seem
+    to repeat that section there is no telling.
     """
     sections = re.split(r"^ *config = \(vim\.vm\.Summary\.ConfigSummary\) \{", answer.text,
                         flags=re.MULTILINE)
     if answer.status != 0 or len(sections) != 2:
-        return None
-    name = re.search(r'^ *name = "(.*)", *\r?$', sections[1], re.MULTILINE)
-    return name.group(1) if name else None
+        return None, None
+    values = [re.search(r'^ *%s = "(.*)", *\r?$' % key, sections[1], re.MULTILINE)
+              for key in ("name", "vmPathName")]
+    return tuple(value.group(1) if value else None for value in values)
 
 
 def parse_question(answer):
@@ -667,6 +668,8 @@ def why_login_failed(login, trace):
     else:
         cause, cure = _about_connection(last, trace)
     closed = trace.status == 255 and re.search(CLOSED, last)
+    if trace.secret_given and re.search(r"Connection to \S+ port \d+ timed out", last):
+        cause, cure = "the host did not judge the password in time", "see whether it is overloaded"
     if closed and trace.secret_given:
         cause = "the host closed the connection on the password"
         cure = "check password= before the next try; five wrong ones lock the account"
@@ -791,13 +794,15 @@ def _about_host_key(login, trace):
 VM = namedtuple("VM", "plug name vmid file")
 # what a first look found out: the VM, its power state, and the trouble that kept one of them away
 Look = namedtuple("Look", "vm state trouble")
-# one look at the list of processes: all of them, the VM's own, those that may be the VM's
-Sight = namedtuple("Sight", "processes own akin")
 # seconds: for a login, for one question, for one power command
 Bounds = namedtuple("Bounds", "login question power")
 KILLS = ("soft", "hard", "force")
 VMX_PATTERN = r"^(uuid\.bios|vc\.uuid|checkpoint\.vmstate) *="
 LONGEST_COMMAND = 60000
+# seconds for the list of processes of a tool that was silent before
+SECOND_BOUND = 4
+# with less time than this left, seconds, only the strongest kill is tried
+TIME_FOR_GENTLE_KILLS = 12
 
 
 class EsxiHost:
@@ -814,6 +819,7 @@ class EsxiHost:
         self._session = None
         self._inventory = None
         self._volumes = {}
+        self._silent = set()
 
     # -- talking to it
 
@@ -904,10 +910,13 @@ class EsxiHost:
     def find(self, plug, anew=False):
         """The one VM a plug means: its exact display name, or its UUID; NoSuchVM, AmbiguousVM."""
         found = [row for row in self.inventory(anew).rows if plug in row.names]
+        found = list(OrderedDict(((row.vmid, row.file), row) for row in found).values())
         if len(found) > 1 or any(row.doubtful for row in found):
             found = [row for row in found if self._is_named(row, plug)]
         if plain_uuid(plug):
             found += [row for row in self._with_uuid(plug) if row not in found]
+        elif found and not self.inventory().complete:
+            self._check_unlisted_twins(plug)
         if len(found) > 1:
             raise AmbiguousVM("%s: %s means several VMs: %s; rename one of them, or use a UUID" % (
                 self._login.host, show(plug), " and ".join(map(describe_row, found))))
@@ -915,6 +924,15 @@ class EsxiHost:
             return self._not_found(plug, anew)
         name = plug if plug in found[0].names else found[0].names[0]
         return VM(plug, name, found[0].vmid, found[0].file)
+
+    def _check_unlisted_twins(self, name):
+        """Where the host cannot list all its VMs, one it leaves out may run under this name."""
+        running = akin(self.processes("esxcli") or [], name)
+        if len(running) > 1:
+            raise AmbiguousVM("%s: %s means several running VMs, and the host does not list them "
+                              "all: %s; unregister the one that is not meant" % (
+                                  self._login.host, show(name),
+                                  " and ".join(process.config_file for process in running)))
 
     def _not_found(self, plug, anew):
         if not anew:  # a list may have been cut short on its way: look twice before saying no
@@ -929,23 +947,29 @@ class EsxiHost:
                        % (self._login.host, show(plug), near))
 
     def _is_named(self, row, plug):
-        """Settle a doubtful row: does hostd call the VM of that Vmid by that name?"""
+        """Settle a doubtful row: does hostd call the VM of that Vmid and file by that name?"""
         for _ in range(2):
             answer = self.ask("vim-cmd vmsvc/get.summary " + row.vmid)
-            name = parse_summary_name(answer)
+            name, file = parse_summary(answer)
             if name is not None:
-                return name == plug
+                return name == plug and file in (None, row.file)
             if is_unknown_vmid(answer):
                 return False
+        if answer.status != 0:
+            raise HostdFailed("%s: hostd does not tell about %s: %s"
+                              % (self._login.host, describe_row(row), reason_in(answer)))
         raise AmbiguousVM("%s: which VM is called %s cannot be settled: %s is in doubt, and "
-                          "get.summary says: %s; look for a note that imitates a list of VMs"
-                          % (self._login.host, show(plug), describe_row(row), reason_in(answer)))
+                          "get.summary tells no name for it; look for a note that imitates a list "
+                          "of VMs" % (self._login.host, show(plug), describe_row(row)))
 
     def _with_uuid(self, plug):
         wanted = plain_uuid(plug)
         paths = {path for path, key, value in self.vmx_values(self.inventory().rows)
                  if key in ("uuid.bios", "vc.uuid") and plain_uuid(value) == wanted}
-        return [row for row in self.inventory().rows if paths.intersection(vmx_paths(row.file))]
+        found = [row for row in self.inventory().rows if paths.intersection(vmx_paths(row.file))]
+        if len(found) < 2:
+            return found
+        return [row for row in found if any(self._is_named(row, name) for name in row.names)]
 
     def vmx_values(self, rows):
         """UUIDs and suspend images of these VMs, read from their .vmx files in one go."""
@@ -980,7 +1004,7 @@ class EsxiHost:
         """Whether the VM is proven not to be on this host: neither registered nor running."""
         inventory = self.inventory()
         processes = self.processes("esxcli")
-        if not inventory.complete or processes is None or self.match(processes, plug)[1]:
+        if not inventory.complete or processes is None or akin(processes, plug):
             return False
         if plain_uuid(plug) is None:
             return True
@@ -1031,26 +1055,26 @@ class EsxiHost:
 
     def processes(self, tool):
         """The running VMs as esxcli or localcli lists them; None where the list is damaged."""
-        return parse_processes(self.ask(tool + " vm process list"))
+        bound = SECOND_BOUND if tool in self._silent else None
+        try:
+            return parse_processes(self.ask(tool + " vm process list", bound))
+        except SessionSilent:
+            self._silent.add(tool)
+            raise
 
-    def match(self, processes, plug, vm=None, sighted=None):
-        """(own, akin): the processes that are a VM's, and all that may be.
+    def own(self, processes, plug, vm, sighted):
+        """The processes that are a VM's, and may be killed.
 
-        Only the VM's own may be killed: those with its configuration file, as hostd named it or
-        as it was when sighted; by name or UUID where hostd has told nothing. What is merely akin,
-        by name, UUID or the end of the path, keeps a VM nobody sighted from being taken for gone.
+        Those with its configuration file, as hostd named it or as it was when sighted; where
+        hostd has told nothing, those with its name or UUID.
         """
-        uuid = plain_uuid(plug)
-        names = {plug, unescaped(plug)}.union((vm.name, unescaped(vm.name)) if vm else ())
-        tails = tuple("/" + path for _, path in split_file(vm.file)) if vm else ()
-        akin = [process for process in processes
-                if process.name in names or process.config_file.endswith(tails)
-                or (uuid is not None and process.uuid == uuid)]
         files = self._config_files(vm) if vm else set()
         files = {sighted.config_file} if sighted else files
         if files:
-            return [process for process in processes if process.config_file in files], akin
-        return [process for process in akin if not vm or process.config_file.endswith(tails)], akin
+            return [process for process in processes if process.config_file in files]
+        tails = tuple("/" + path for _, path in split_file(vm.file)) if vm else ("",)
+        return [process for process in akin(processes, vm.name if vm else plug)
+                if process.config_file.endswith(tails)]
 
     def _config_files(self, vm):
         """A VM's configuration file as processes show it, under its volume's UUID (facts: 6).
@@ -1092,6 +1116,14 @@ def _running_as(row, processes):
     return [process for process in processes if process.name in names]
 
 
+def akin(processes, name_or_uuid):
+    """The processes that bear this name or UUID."""
+    names = (name_or_uuid, unescaped(name_or_uuid))
+    uuid = plain_uuid(name_or_uuid)
+    return [process for process in processes
+            if process.name in names or (uuid is not None and process.uuid == uuid)]
+
+
 def describe_row(row):
     """A row of the list of VMs, for messages."""
     return "%s (Vmid %s, %s)" % (show(row.names[0]), row.vmid, row.file)
@@ -1117,7 +1149,6 @@ class PowerOff:
         self._may_kill = may_kill
         self._look = look
         self.vm = look.vm if look else None
-        self._was_on = bool(look) and look.state == "on"
         self._sighted = None
         self._speaks = True
         self._refusals = 0
@@ -1160,7 +1191,6 @@ class PowerOff:
         if look.trouble:
             raise HostdFailed(look.trouble)
         self.vm, self._speaks = look.vm, True
-        self._was_on = self._was_on or look.state == "on"
         if look.state == "off":
             return self._proven('hostd says "Powered off"')
         if self._power_off():
@@ -1201,32 +1231,33 @@ class PowerOff:
 
     def _kill_with(self, tool):
         """Rung 2 through esxcli, rung 3 through localcli."""
-        for how in KILLS:
-            if not self._sight(tool).own:
-                break
+        runs = self._sight(tool)
+        for how in KILLS if runs else ():
+            if how != KILLS[-1] and self._host.left() < TIME_FOR_GENTLE_KILLS:
+                continue
             self._tried["%s kill %s" % (tool, how)] = True
             self._host.kill(tool, how, self._sighted, self._described())
-            if self._is_gone_within(tool, 3) and self._is_confirmed(tool):
-                return True
+            if self._is_gone_within(tool, 3):
+                break
         return self._is_confirmed(tool)
 
     def _sight(self, tool):
-        """The Sight of the VM in the list of processes; HostdFailed where that is not sound."""
+        """The VM's process or None; HostdFailed where the list of processes is not sound."""
         processes = self._host.processes(tool)
         if processes is None:
             raise HostdFailed("%s does not list the running VMs" % tool)
-        own, akin = self._host.match(processes, self._plug, self.vm, self._sighted)
+        own = self._host.own(processes, self._plug, self.vm, self._sighted)
         if len(own) > 1:
             raise AmbiguousVM("%s means several running VMs: %s; nothing more was killed" % (
                 show(self._plug), " and ".join("world %s (%s)" % (each.world_id, each.config_file)
                                                for each in own)))
         self._sighted = own[0] if own else self._sighted
-        return Sight(processes, own, akin)
+        return own[0] if own else None
 
     def _is_gone_within(self, tool, seconds):
         until = time.monotonic() + seconds
         while self._host.left() > 1:
-            if not self._sight(tool).own:
+            if not self._sight(tool):
                 return True
             if time.monotonic() > until:
                 break
@@ -1253,22 +1284,18 @@ class PowerOff:
             time.sleep(0.5)
 
     def _is_gone_for_good(self, tool):
-        """Two looks at the list a second apart; three where it is empty.
+        """Whether a process that was seen before is missing in three lists, a second apart.
 
-        An empty list is also what a damaged answer looks like: it counts only for a process that
-        was seen in a list before.
+        One list may be damaged on its way without that it shows. A process nobody saw proves
+        nothing by its absence.
         """
-        for look in (1, 2, 3):
-            sight = self._sight(tool)
-            if sight.own:
+        for look in range(3):
+            time.sleep(1 if look else 0)
+            if self._sight(tool):
                 return False
-            if not self._sighted and (sight.akin or not sight.processes or not self._was_on):
+            if not self._sighted:
                 self._note("hostd is silent, and that %s lists no process of it is no proof" % tool)
                 return False
-            if sight.processes and look == 2:
-                return True
-            if look < 3:
-                time.sleep(1)
         return True
 
     def _proven(self, proof):
@@ -1471,8 +1498,8 @@ class Agent:
             if self._host.again(lambda: self._host.is_absent(plug)):
                 logging.info("%s; off, as missing_as_off says", missing)
                 return "off"
-            raise NoSuchVM("%s; and missing_as_off cannot be used, because that the VM is not on "
-                           "the host is not certain" % missing)
+            missing = NoSuchVM("%s; and missing_as_off cannot be used, because that the VM is not "
+                               "on the host is not certain" % missing)
         if is_cutting and self._may_kill() and not self._host.inventory().complete:
             self._looks[plug] = None
             return "on"

@@ -56,7 +56,7 @@ def test_question(agent, name):
 @pytest.mark.parametrize("name", names_of("summaries"))
 def test_summary(agent, name):
     answer, expected = answer_of(agent, "summaries", name)
-    assert agent.parse_summary_name(answer) == expected
+    assert agent.parse_summary(answer)[0] == expected
 
 
 @pytest.mark.parametrize("name", names_of("vmx"))

@@ -97,7 +97,7 @@ def test_no_text_breaks_a_parser(agent, text, status):
             agent.describe_row(row)
     assert agent.parse_power_state(answer) in (None, "on", "off", "suspended")
     agent.parse_processes(answer)
-    agent.parse_summary_name(answer)
+    agent.parse_summary(answer)
     agent.parse_question(answer)
     agent.parse_vmx_values(answer)
     agent.is_unknown_vmid(answer)
