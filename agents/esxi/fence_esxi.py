@@ -1065,11 +1065,12 @@ class EsxiHost:
     def own(self, processes, plug, vm, sighted):
         """The processes that are a VM's, and may be killed.
 
-        Those with its configuration file, as hostd named it or as it was when sighted; where
-        hostd has told nothing, those with its name or UUID.
+        Those with its configuration file, as hostd names it, else as it was when sighted; where
+        neither is known, those with its name or UUID.
         """
         files = self._config_files(vm) if vm else set()
-        files = {sighted.config_file} if sighted else files
+        if sighted and not files:
+            files = {sighted.config_file}
         if files:
             return [process for process in processes if process.config_file in files]
         tails = tuple("/" + path for _, path in split_file(vm.file)) if vm else ("",)
@@ -1191,6 +1192,8 @@ class PowerOff:
         if look.trouble:
             raise HostdFailed(look.trouble)
         self.vm, self._speaks = look.vm, True
+        if self._sighted and not self._host.own([self._sighted], self._plug, self.vm, None):
+            self._sighted = None  # another VM of that name: it proves nothing about this one
         if look.state == "off":
             return self._proven('hostd says "Powered off"')
         if self._power_off():
