@@ -33,6 +33,7 @@ import esxi_sim.login  # noqa: E402
 from esxi_sim import Host  # noqa: E402
 
 AGENT = TESTS.parent / "agents/esxi/fence_esxi.py"
+PLACE = "FENCE_ESXI_GATED_KEY"
 # as many as one line can carry; of larger hosts the first and the last
 MOST_VMS = 40
 AGENT_WITH_KEY = '''#!/usr/bin/python3
@@ -60,18 +61,24 @@ os.execv(sys.executable, [os.fsencode(sys.executable), os.fsencode(AGENT), *word
 def activate(only=None):
     """Give every host the key and return the agent that uses it.
 
-    only: the name of the one VM the key is for; None: all of them.
+    only: the name of the one VM the key is for; None: all of them. The processes that this one
+    starts (pytest-xdist) find the key and the agent where it left them.
     """
-    folder = Path(tempfile.mkdtemp(prefix="fence_gated-"))
+    if PLACE not in os.environ:
+        _prepare(Path(os.environ.setdefault(PLACE, tempfile.mkdtemp(prefix="fence_gated-"))))
+    folder = Path(os.environ[PLACE])
+    _let_in(_tool(), (folder / "gated-1.pub").read_text(), only)
+    return folder / "fence_esxi.py"
+
+
+def _prepare(folder):
     atexit.register(_remove, folder, os.getpid())
     folder.chmod(0o755)
     key = gated.new_key(folder)
-    _let_in(_tool(), Path("%s.pub" % key).read_text(), only)
     agent = folder / "fence_esxi.py"
     agent.write_text(AGENT_WITH_KEY.format(
-        key=str(key), agent=os.environ.get("FENCE_ESXI_AGENT_BEHIND") or str(AGENT)))
+        key=str(key), agent=os.environ.get("FENCE_ESXI_AGENT", str(AGENT))))
     agent.chmod(0o755)
-    return agent
 
 
 def _remove(folder, process):
@@ -126,9 +133,7 @@ def _permit_for(tool, vms):
 
 
 def pytest_configure(config):
-    """The tests find the agent by this name; of several processes each has a key of its own."""
-    if not hasattr(config, "workerinput"):
-        os.environ.setdefault("FENCE_ESXI_AGENT_BEHIND", os.environ.get("FENCE_ESXI_AGENT", ""))
+    """The tests find the agent by this name."""
     os.environ["FENCE_ESXI_AGENT"] = str(activate())
 
 
