@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from two_nodes.cluster import TwoNodes
+from two_nodes.esxi_host import EsxiHost
 from two_nodes.node import Node
+from two_nodes.waiting import wait_for
 
 sys.path.append(str(Path(__file__).parents[1] / "docs"))
 
@@ -139,6 +141,27 @@ def test_moving_from_the_old_script_and_back(reader: Reader) -> None:
         reader.type(block, None if block.kind == "console" else cluster.nodes)
     for node in cluster.nodes:
         assert node.do("cat /usr/sbin/fence_ESXi") == node.do("cat /usr/sbin/fence_dummy")
+
+
+@pytest.mark.parametrize(("more", "tries"), [("", 4), ("pcmk_monitor_retries=1", 2)])
+def test_a_device_with_a_wrong_password_makes_so_many_tries(
+    cluster: TwoNodes, more: str, tries: int
+) -> None:
+    """docs/security.md warns of the number: at five the account is locked."""
+    address = f"192.168.33.{120 + tries}"
+    cluster.room.run("ip", "address", "add", f"{address}/24", "dev", "vswitch0")
+    host = EsxiHost(cluster.room, address, {f"victim-{tries}": ""})
+    host.start()
+    admin = cluster.t3021cent
+    create = f"pcs stonith create wrong fence_esxi ip={address} username=root password=WRONG"
+    admin.do(f"{create} pcmk_host_list=victim-{tries} {more}")
+    wait_for(
+        "it has failed on both nodes",
+        lambda: len(re.findall("wrong start on", admin.do("pcs status"))) == 2,
+        within=30,
+    )
+    assert host.failed_logins() == tries
+    host.stop()
 
 
 def test_no_page_has_a_block_that_is_forgotten_here() -> None:

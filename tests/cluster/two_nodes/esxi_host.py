@@ -100,6 +100,10 @@ class EsxiHost:
         """Every command the host ran, in order."""
         return self._ask("commands")
 
+    def failed_logins(self) -> int:
+        """How often a password or key was refused."""
+        return int(self._ask("logins")["refused"])
+
     def changes(self) -> list[str]:
         """The commands among them that change something: ["power.off", "power.on"]."""
         changes = []
