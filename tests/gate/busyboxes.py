@@ -66,6 +66,13 @@ def _fetch(suite, program):
         shutil.rmtree(folder / rest, ignore_errors=True)
 
 
+def fetch_own(package, folder):
+    """Fetch a package of this machine's own release and unpack it to unpacked/; NotThere."""
+    _run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package], folder)
+    for file in folder.glob(package + "_*.deb"):
+        _run(["dpkg-deb", "--extract", file.name, "unpacked"], folder)
+
+
 def _run(words, folder):
     try:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False,

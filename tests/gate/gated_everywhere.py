@@ -27,9 +27,8 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "gate"), str(TESTS), str(TESTS.parent / "lib")]
 
-import gated  # noqa: E402
-
 import esxi_sim.login  # noqa: E402
+import gated  # noqa: E402
 from esxi_sim import Host  # noqa: E402
 
 AGENT = TESTS.parent / "agents/esxi/fence_esxi.py"

@@ -38,7 +38,10 @@ LISTED_WORLDS = ("2101",)
 
 
 class SmallHost:
-    """The root directory; a context manager. busybox: path of a static busybox."""
+    """The root directory; a context manager. busybox: path of a static busybox.
+
+    enter: the words in front of a command that is to run in it.
+    """
 
     def __init__(self, busybox):
         self.path = Path(tempfile.mkdtemp(prefix="fence_gate-"))
@@ -55,7 +58,7 @@ class SmallHost:
         shutil.copytree(ANSWERS, self.path / "host")
         shutil.copytree(ANSWERS / "volumes", self.path / "vmfs/volumes", dirs_exist_ok=True)
         (self.path / "record").touch()
-        self._enter = self._find_entry(busybox)
+        self.enter = self._find_entry(busybox)
 
     def _find_entry(self, busybox):
         null = self.path / "dev/null"
@@ -81,7 +84,7 @@ class SmallHost:
 
     def start_words(self, shell="sh"):
         """The command line that starts a shell of the host; its script is to follow."""
-        return [*self._enter, "/bin/busybox", shell, "-c"]
+        return [*self.enter, "/bin/busybox", shell, "-c"]
 
     def talk(self, gate, data, timeout=60, environment=None):
         """Everything the gate prints when it is sent these bytes and then the end of the file."""

@@ -6,7 +6,7 @@
     send: command              a line, with a tag put in front
     raw: bytes                 sent as they are
     runs: command              what the host must have run in the end, in this order, and no more
-    status: number             an exit status that is no harm; else, where nothing ran, all is refused
+    status: number             an exit status that does no harm; else, if nothing ran, it is 77
 
 \\xNN and \\n are bytes, {text*N} is text N times.
 """
