@@ -108,8 +108,8 @@ class Server:
         port = "-P" if program in ("sftp", "scp") else "-p"
         return [program, "-F", "none", port, str(self.port), "-i", str(key),
                 "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR",
-                "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=%s/known_hosts" % self.folder,
-                *words]
+                "-o", "StrictHostKeyChecking=no",
+                "-o", "UserKnownHostsFile=%s/known_hosts" % self.folder, *words]
 
     def run(self, key, *words, text=b"", program="ssh", environment=None):
         """Run it to its end."""
