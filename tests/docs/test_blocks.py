@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from pages import SHELL, Block, Page, all_pages
 
-#: Another part of the project runs, or checks, these.
-OTHERS = ["docs/restricted-key.md"]
-PAGES = [page for page in all_pages() if page.path not in OTHERS]
+PAGES = all_pages()
 KINDS = ("host", "host and nodes", "cluster", "crmsh", "old name")
 ON_A_HOST = Path(__file__).with_name("on_a_host.py")
 
