@@ -7,7 +7,7 @@ from campaign.run import MUTANTS, mutant_of, report, run_all
 from campaign.schedule import Schedule, is_cuttable
 from campaign.trial import try_out
 
-SEED, COUNT, AT_ONCE = 2026, 36, 10
+SEED, COUNT, AT_ONCE = 2026, 32, 16
 BUGS = sorted(file.stem for file in MUTANTS.glob("*.patch"))
 
 

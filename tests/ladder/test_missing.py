@@ -47,8 +47,9 @@ def test_a_failed_listing_makes_no_vm_off(missing_as_off):
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
-@pytest.mark.parametrize("action", ["status", "off"])
+@pytest.mark.waits
+@pytest.mark.parametrize(("action", "stream"), [("status", "stdout"), ("status", "stderr"),
+                                                ("off", "stderr")])
 def test_missing_as_off_is_no_help_where_the_host_cannot_read_a_vm(action, stream):
     with a_host(host={"invalid_vms": [77], "invalid_stream": stream}) as host:
         fails(host, action, "node9", plug="node9", missing_as_off="1")
