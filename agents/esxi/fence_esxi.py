@@ -909,8 +909,7 @@ class EsxiHost:
 
     def find(self, plug, anew=False):
         """The one VM a plug means: its exact display name, or its UUID; NoSuchVM, AmbiguousVM."""
-        found = [row for row in self.inventory(anew).rows if plug in row.names]
-        found = list(OrderedDict(((row.vmid, row.file), row) for row in found).values())
+        found = distinct(row for row in self.inventory(anew).rows if plug in row.names)
         if len(found) > 1 or any(row.doubtful for row in found):
             found = [row for row in found if self._is_named(row, plug)]
         if plain_uuid(plug):
@@ -966,7 +965,8 @@ class EsxiHost:
         wanted = plain_uuid(plug)
         paths = {path for path, key, value in self.vmx_values(self.inventory().rows)
                  if key in ("uuid.bios", "vc.uuid") and plain_uuid(value) == wanted}
-        found = [row for row in self.inventory().rows if paths.intersection(vmx_paths(row.file))]
+        found = distinct(row for row in self.inventory().rows
+                         if paths.intersection(vmx_paths(row.file)))
         if len(found) < 2:
             return found
         return [row for row in found if any(self._is_named(row, name) for name in row.names)]
@@ -1112,6 +1112,11 @@ def describe(answer):
     return '"%s"' % one_line(lines[-1], 100) if 0 < len(lines) < 4 else "%d lines" % len(lines)
 
 
+def distinct(rows):
+    """The rows without those that say the same of the same VM once more."""
+    return list(OrderedDict(((row.vmid, row.file), row) for row in rows).values())
+
+
 def _running_as(row, processes):
     names = row.names + [unescaped(name) for name in row.names]
     return [process for process in processes if process.name in names]
@@ -1150,7 +1155,9 @@ class PowerOff:
         self._may_kill = may_kill
         self._look = look
         self.vm = look.vm if look else None
+        self._was_on = bool(look) and look.state == "on"
         self._sighted = None
+        self._others_run = False
         self._speaks = True
         self._refusals = 0
         self._tried = OrderedDict()
@@ -1194,6 +1201,7 @@ class PowerOff:
         self.vm, self._speaks = look.vm, True
         if self._sighted and not self._host.own([self._sighted], self._plug, self.vm, None):
             self._sighted = None  # another VM of that name: it proves nothing about this one
+        self._was_on = self._was_on or look.state == "on"
         if look.state == "off":
             return self._proven('hostd says "Powered off"')
         if self._power_off():
@@ -1210,7 +1218,7 @@ class PowerOff:
             answer = self._host.switch(self.vm, "off")
             if answer.status == 0:
                 wait = 3
-                trouble = "power.off was taken, and it stays on"
+                trouble = "power.off was taken, and hostd does not say that it is off"
             else:
                 self._refusals += 1
                 trouble = "power.off was refused: " + reason_in(answer)
@@ -1255,6 +1263,7 @@ class PowerOff:
                 show(self._plug), " and ".join("world %s (%s)" % (each.world_id, each.config_file)
                                                for each in own)))
         self._sighted = own[0] if own else self._sighted
+        self._others_run = bool(processes) and not akin(processes, self._plug)
         return own[0] if own else None
 
     def _is_gone_within(self, tool, seconds):
@@ -1287,16 +1296,19 @@ class PowerOff:
             time.sleep(0.5)
 
     def _is_gone_for_good(self, tool):
-        """Whether a process that was seen before is missing in three lists, a second apart.
+        """Whether a process that was there is missing in three lists, a second apart.
 
-        One list may be damaged on its way without that it shows. A process nobody saw proves
-        nothing by its absence.
+        It was there if it was seen, or if hostd said in this run that the VM is on, and power.off
+        was sent; that much without a look of our own counts only beside other processes, since an
+        empty list is also what a damaged answer looks like.
         """
         for look in range(3):
             time.sleep(1 if look else 0)
             if self._sight(tool):
                 return False
-            if not self._sighted:
+            was_there = self._sighted or (
+                self._was_on and "power.off" in self._tried and self._others_run)
+            if not was_there:
                 self._note("hostd is silent, and that %s lists no process of it is no proof" % tool)
                 return False
         return True
