@@ -116,17 +116,20 @@ def traces() -> dict[str, object]:
 
 def processes_in(room: int) -> set[tuple[int, str]]:
     """Pid and start time of every process below the first one of a room."""
+    started: dict[int, str] = {}
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
+        pid = int(stat.parent.name)
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+            continue  # ended meanwhile
+        started[pid] = fields[19]
+        children.setdefault(int(fields[1]), []).append(pid)
     found, unseen = set(), [room]
     while unseen:
         pid = unseen.pop()
-        found.add((pid, start_time(pid)))
+        found.add((pid, started[pid]))
         unseen += children.get(pid, [])
     return found
 
