@@ -4,7 +4,6 @@
 set -eu
 python=$1 venv=$2
 "$python" -m venv "$venv"
-"$venv/bin/pip" install --upgrade pip
 "$venv/bin/pip" install pexpect
 # The library imports pycurl for agents that speak HTTP; this one never uses it, so where there is no
 # ready-made pycurl (Python 3.6 and 3.7) an empty one does.
