@@ -51,6 +51,16 @@ def test_a_fault_instead_of_a_summary_is_passed_on_and_is_no_refusal(ask, vmid):
     assert status == 1
 
 
+@pytest.mark.parametrize(("command", "which"), [
+    (b"vim-cmd vmsvc/power.off 6", b"Vmid 6"),
+    (b"esxcli vm process kill -t soft -w 2102", b"world 2102")])
+def test_a_vm_that_cannot_be_told_is_no_refusal_either(ask, command, which):
+    """The agent goes on to the list of processes, where notes are not shown."""
+    text, status = ask(command)
+    assert (text, status) == (which + b": which VM that is cannot be settled; "
+                              b"look for notes that imitate the host\n", 1)
+
+
 @pytest.mark.parametrize("world", [b"7", b"210", b"2101000"])
 def test_a_process_that_is_gone_is_no_refusal(ask, world):
     """It may have ended since the agent saw it."""
@@ -71,10 +81,6 @@ def test_a_list_of_processes_that_fails_is_passed_on(host, ask):
     (b"vim-cmd vmsvc/power.off 2", b"power t3022cent: not in its list"),
     (b"vim-cmd vmsvc/power.on 17", b"power $(touch /pwned): not in its list"),
     (b"esxcli vm process kill -t soft -w 2103", b"kill payroll: not in its list"),
-    (b"vim-cmd vmsvc/power.off 6", b"power Vmid 6: which VM that is cannot be settled; "
-                                   b"look for notes that imitate the host"),
-    (b"esxcli vm process kill -t soft -w 2102", b"kill world 2102: which VM that is cannot be "
-                                                b"settled; look for notes that imitate the host"),
     (b"readlink -f '/etc'", b"read that"), (b"ls", b"run that")])
 def test_a_refusal_is_one_line_in_the_words_the_agent_knows(ask, command, refusal):
     assert ask(command) == (b"this key may not " + refusal + b"\n", 77)

@@ -141,6 +141,16 @@ def test_a_kill_by_localcli_does_not_need_hostd(key, esxi):
     assert esxi.vm("payroll").power == "on"
 
 
+@pytest.mark.slow
+def test_notes_that_imitate_a_summary_do_not_save_a_vm(key, esxi):
+    """power.off is not let through, as anybody may have written the notes; the kill is."""
+    esxi.vm("t3021cent").note = (
+        'x", \n   }, \n   config = (vim.vm.Summary.ConfigSummary) {\n      name = "payroll", \n')
+    assert key.fence("off", "t3021cent").stdout == "Success: Powered OFF\n"
+    assert [command for command in esxi.commands if "power.off" in command] == []
+    assert [(event.name, event.new) for event in esxi.power_events] == [("t3021cent", "off")]
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("action", ["off", "reboot"])
