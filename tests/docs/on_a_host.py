@@ -19,23 +19,33 @@ from esxi_sim import VM, Host  # noqa: E402  (its folder had to be named first)
 HOSTS = {"192.168.33.10": VM("t3022cent", vmid=14), "192.168.33.12": VM("t3021cent", vmid=14)}
 PUBLIC_KEY = Path("/root/.ssh/fence_esxi.pub")
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
-INSTEAD_OF = ("/usr/sbin", "/root")  # where commands may write
 
 
 def prepare():
     """The network of the page, and folders whose changes stay in memory."""
-    for words in (["link", "set", "lo", "up"],
-                  *(["address", "add", f"{address}/24", "dev", "lo"] for address in HOSTS)):
-        subprocess.run(["ip", *words], check=True)
-    scratch = "/mnt"
-    subprocess.run(["mount", "-t", "tmpfs", "scratch", scratch], check=True)
-    for folder in INSTEAD_OF:
-        upper, work = (f"{scratch}/{part}{folder}" for part in ("upper", "work"))
-        os.makedirs(upper)
-        os.makedirs(work)
-        layers = f"lowerdir={folder},upperdir={upper},workdir={work}"
-        subprocess.run(["mount", "-t", "overlay", "-o", layers, "overlay", folder], check=True)
-    subprocess.run(["rm", "-rf", "/root/.ssh", "/usr/sbin/fence_esxi"], check=True)
+    call("ip", "link", "set", "lo", "up")
+    for address in HOSTS:
+        call("ip", "address", "add", f"{address}/24", "dev", "lo")
+    call("mount", "-t", "tmpfs", "scratch", "/mnt")
+    throw_away_changes("/usr/sbin")
+    if os.stat("/root").st_uid == 0:  # the project may be in there
+        throw_away_changes("/root")
+    else:  # root only in this user namespace, to whom it is closed
+        call("mount", "-t", "tmpfs", "scratch", "/root")
+    call("rm", "-rf", "/root/.ssh", "/usr/sbin/fence_esxi")
+
+
+def throw_away_changes(folder):
+    """From now on what is written there goes to memory."""
+    upper, work = f"/mnt/upper{folder}", f"/mnt/work{folder}"
+    os.makedirs(upper)
+    os.makedirs(work)
+    layers = f"lowerdir={folder},upperdir={upper},workdir={work}"
+    call("mount", "-t", "overlay", "-o", layers, "overlay", folder)
+
+
+def call(*words):
+    subprocess.run(words, check=True)
 
 
 def run(commands, hosts):
