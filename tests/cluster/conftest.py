@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from two_nodes.cluster import TwoNodes
-from two_nodes.userland import Unusable
+from two_nodes.userland import Unusable, check_usable
 
 AGENT = Path(__file__).parents[2] / "agents" / "esxi" / "fence_esxi.py"
 
@@ -21,11 +21,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--split-brain-rounds", type=int, default=1, help="how often to cut the nodes")
 
 
-def unusable(reason: str) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def usable(pytestconfig: pytest.Config) -> None:
     """In CI a cluster that cannot run is a failure; elsewhere say what is missing."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    try:
+        check_usable(pytestconfig.getoption("suite"))
+    except Unusable as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(reason), pytrace=False)
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +41,7 @@ def agent(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def running_cluster(pytestconfig: pytest.Config, agent: Path) -> Iterator[TwoNodes]:
     """One cluster for the whole run."""
-    try:
-        cluster = TwoNodes.build(agent, pytestconfig.getoption("suite"))
-    except Unusable as reason:
-        unusable(str(reason))
+    cluster = TwoNodes.build(agent, pytestconfig.getoption("suite"))
     try:
         cluster.power_on()
         cluster.wait_until_whole()

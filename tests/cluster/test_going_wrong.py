@@ -156,3 +156,13 @@ def agent_lines(log: str, device: str) -> list[str]:
     pids = set(re.findall(rf"\[(\d+)\] (?:targeting \S+ )?using {device} returned", log))
     lines = [line for line in log.splitlines() if re.search(r"fence_esxi\[\d+\] stderr", line)]
     return [line for line in lines if re.search(r"fence_esxi\[(\d+)\]", line)[1] in pids]  # type: ignore[index]
+
+
+def test_the_fencer_has_no_home_and_no_terminal_to_give(running_cluster: TwoNodes) -> None:
+    """The agent runs in Pacemaker's own environment, not in that of whoever runs the tests."""
+    environment = running_cluster.t3021cent.do(
+        r"tr '\0' '\n' </proc/$(pidof pacemaker-fenced)/environ"
+    )
+    names = {line.partition("=")[0] for line in environment.splitlines()}
+    assert not names & {"HOME", "TERM", "USER"}
+    assert "LC_ALL=C" in environment.splitlines()

@@ -16,6 +16,8 @@ from .userland import Unusable
 #: Remembers the room between two commands: pid and start time of its first process.
 STATE = Path(os.environ.get("FENCE_ESXI_CLUSTER", "/run/fence_esxi-cluster"))
 AGENT = Path(__file__).parents[3] / "agents" / "esxi" / "fence_esxi.py"
+#: Time to type pcs status and see a fenced node OFFLINE before it is back.
+BIOS_SECONDS_BY_HAND = 15.0
 TERM = f"TERM={os.environ.get('TERM', 'dumb')}"
 ME = "tests/cluster/cluster.sh"
 WHAT_NEXT = f"""\
@@ -54,6 +56,7 @@ def up(agent: Path, suite: str | None) -> int:
     cluster = TwoNodes.build(agent, suite, detached=True)
     try:
         STATE.write_text(f"{cluster.room.pid} {start_time(cluster.room.pid)}\n")
+        cluster.set_bios_seconds(BIOS_SECONDS_BY_HAND)
         cluster.power_on()
         cluster.wait_until_whole()
     except BaseException:
