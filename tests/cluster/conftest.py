@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,17 @@ def usable(pytestconfig: pytest.Config) -> None:
 def agent(pytestconfig: pytest.Config) -> Path:
     """The agent the nodes have in /usr/sbin."""
     return pytestconfig.getoption("agent")
+
+
+@pytest.fixture(scope="session")
+def liar(agent: Path) -> str:
+    """A fence agent with the metadata of the real one that always says success and does nothing."""
+    metadata = subprocess.run(
+        ["/usr/bin/python3", str(agent), "-o", "metadata"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lying = Path(__file__).with_name("data") / "lying_agent"
+    return lying.read_text().replace("METADATA", metadata.stdout)
 
 
 @pytest.fixture(scope="session")

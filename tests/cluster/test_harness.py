@@ -13,18 +13,14 @@ from two_nodes.room import is_alive, start_time
 from two_nodes.waiting import wait_for
 
 HERE = Path(__file__).parent
-LYING = (HERE / "data" / "lying_agent").read_text()
 
 
-def test_an_agent_that_lies_makes_the_suite_fail(agent: Path, tmp_path: Path) -> None:
+def test_an_agent_that_lies_makes_the_suite_fail(liar: str, tmp_path: Path) -> None:
     """It says that the node is fenced, the cluster believes it, and the node lives on."""
-    metadata = subprocess.run(
-        ["/usr/bin/python3", str(agent), "-o", "metadata"], capture_output=True, text=True
-    )
-    liar = tmp_path / "fence_esxi"
-    liar.write_text(LYING.replace("METADATA", metadata.stdout))
+    agent = tmp_path / "fence_esxi"
+    agent.write_text(liar)
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", f"--agent={liar}",
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", f"--agent={agent}",
          str(HERE / "test_session.py")],
         capture_output=True, text=True, timeout=110,
     )  # fmt: skip

@@ -9,11 +9,13 @@ OLD_DEVICE = (
 )
 
 
-def test_it_keeps_working_when_fence_esxi_takes_over_the_old_name(cluster: TwoNodes) -> None:
+def test_it_keeps_working_when_fence_esxi_takes_over_the_old_name(
+    cluster: TwoNodes, liar: str
+) -> None:
     admin, victim = cluster.t3021cent, cluster.t3022cent
     for node in cluster.nodes:
-        node.do("cp /usr/sbin/fence_dummy /usr/sbin/fence_ESXi")
-    admin.do(OLD_DEVICE + " --force")
+        node.install_agent(liar, "fence_ESXi")  # stands for whatever script had that name
+    admin.do(OLD_DEVICE)
     cluster.wait_until_started("old")
     before = admin.do("cibadmin --query --scope configuration")
 

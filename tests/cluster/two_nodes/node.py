@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .room import IN_ROOM, PATH, Room
 
@@ -34,12 +34,10 @@ class Node:
     name: str
     address: str
     mac: str
-    conf: dict[str, str] = field(default_factory=dict)
 
     def prepare(self) -> None:
         """Give the node an empty disk and its settings; to be done once, before power_on."""
-        settings = {"address": self.address, **self.conf}
-        self._write("node.conf", "".join(f"{key}={value}\n" for key, value in settings.items()))
+        self._write("address", self.address)
         self._write("mac", self.mac)
         for directory in ("disk", "work", "root"):
             self.room.path(f"nodes/{self.name}/{directory}").mkdir()

@@ -3,8 +3,6 @@
 # would do on a real machine. Stays as process 1 and reaps orphans; SIGTERM shuts the node down.
 set -eu
 cd /
-# shellcheck disable=SC1091
-. /run/t3/node.conf
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH LANG=C.UTF-8
 
@@ -35,9 +33,7 @@ install -d -o hacluster -g haclient -m 0750 /run/crm
 [ -e /etc/t3-installed ] || install_node
 trap 'systemctl stop pacemaker; systemctl stop corosync; exit 0' TERM
 touch /run/t3-node
-if [ "${cluster_at_boot-yes}" = yes ]; then
-    systemctl start corosync
-    systemctl start pacemaker
-fi
+systemctl start corosync
+systemctl start pacemaker
 sleep infinity &
 while :; do wait || :; done
