@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -88,6 +89,12 @@ def _run(agent: Path, folder: Path, environment: dict[str, str]) -> AgentRun:
 def _seconds_without_processor(pid: int) -> float:
     """Time a process that has just ended spent waiting for a processor (proc(5): schedstat)."""
     return int(Path("/proc/%d/schedstat" % pid).read_text().split()[1]) / 1e9
+
+
+def _keep_for_the_search_for_passwords(log: Path) -> None:
+    kept = os.environ.get("FENCE_ESXI_LOGS")
+    if kept:
+        shutil.copy(log, Path(kept) / ("%s.log" % log.parent.name))
 
 
 def _text(file: Path) -> str:

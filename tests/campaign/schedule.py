@@ -91,10 +91,16 @@ def is_cuttable(schedule: Schedule) -> bool:
     answers of one command, more than three broken connections, more than one of them by silence;
     and more than one list of VMs cut in half, which may be a whole list without the VM.
     Two VMs that bear the plug's name close all of them: which one is meant, nobody can know.
+    So do two cases in which the VM is cut and nobody can prove it: it is on again, more than once
+    or unseen by hostd, before there was time for a proof (2 s, once hostd noticed); or it is alone
+    on a host whose hostd obeys power.off and is silent for good from then on, so that an empty list
+    of processes is all there is to see.
     """
     if not schedule.cuts_power or schedule.plug == "unknown" or schedule.twin:
         return False
     if schedule.busy_sshd > 1 or _is_damaged_for_long(schedule):
+        return False
+    if _is_soon_on_again(schedule) or _is_alone_and_hostd_leaves(schedule):
         return False
     return _by_power_off(schedule) or _by_kill(schedule)
 
@@ -105,6 +111,19 @@ def _is_damaged_for_long(schedule: Schedule) -> bool:
     silences = [cut for cut in schedule.cuts if cut[1] == "silent"]
     return (any(times > 3 for _, _, times in schedule.bad) or len(schedule.cuts) > 3
             or len(silences) > 1 or bool(halves))
+
+
+def _is_soon_on_again(schedule: Schedule) -> bool:
+    autostart = schedule.vm.get("autostart")
+    if autostart is None or autostart >= 2 + schedule.vm.get("stale_seconds", 0):
+        return False
+    return schedule.vm.get("autostart_times", 1) > 1 or schedule.hostd != "up"
+
+
+def _is_alone_and_hostd_leaves(schedule: Schedule) -> bool:
+    # the first three commands are getallvms, power.getstate and power.off
+    return (schedule.neighbours == 0 and schedule.hostd_after >= 3
+            and not _hostd_answers(schedule))
 
 
 def _hostd_answers(schedule: Schedule) -> bool:

@@ -49,6 +49,10 @@ def test_a_schedule_comes_back_from_its_line():
     ('{"hostd": "down", "power": "off"}', False),
     ('{"power": "suspended", "vm": {"suspended_off": "refused"}}', False),
     ('{"bad": [["getstate", "empty", 99]]}', False),
+    ('{"vm": {"autostart": 0.5}}', True),
+    ('{"vm": {"autostart": 0.5, "autostart_times": 2}}', False),
+    ('{"hostd": "down", "hostd_after": 3}', True),
+    ('{"hostd": "down", "hostd_after": 3, "neighbours": 0}', False),
 ])
 def test_what_counts_as_a_vm_that_could_be_cut(line, expected):
     assert is_cuttable(Schedule.from_json(line)) == expected

@@ -159,3 +159,14 @@ def test_hostd_goes_down_before_a_row_too_many_is_settled():
         host.after_commands(1, lambda: host.set_hostd("down"))
         succeeds(host, "off", "Success: Powered OFF")
         assert kills(host) == ["localcli soft"]
+
+
+def test_two_vms_of_one_name_while_one_of_them_gets_a_new_vmid():
+    """Its old row is not true any more; that does not make the other one the only one."""
+    with a_host() as host:
+        host.add_vm(VM("node1", datastore="datastore2"))
+        first = host.vm_by_id(1)
+        host.after_commands(1, lambda: host.reregister(first))
+        fails(host, "off", '"node1" means several VMs')
+        assert power_commands(host) == []
+        assert kills(host) == []
