@@ -125,8 +125,9 @@ class PowerFailed(FenceError):
 # 1. What the host says
 # ---------------------------------------------------------------------------------------------
 
-# names: what the VM may be called, more than one only where the row can be read in several ways
-InventoryRow = namedtuple("InventoryRow", "vmid names file doubtful")
+# names: what the VM may be called, more than one only where the row can be read in several ways;
+# line: the row as it was printed
+InventoryRow = namedtuple("InventoryRow", "vmid names file doubtful line")
 Inventory = namedtuple("Inventory", "rows skipped complete")
 Process = namedtuple("Process", "world_id name config_file uuid")
 Question = namedtuple("Question", "qid text choices")
@@ -138,7 +139,7 @@ ROW = re.compile(
 )
 FILE_STARTS = re.compile(r" {3,}\[")
 FILE_ENDS = re.compile(r"\.vmt?x {3,}", re.IGNORECASE)
-SKIPPED = re.compile(r"Skipping invalid VM '?([0-9]+)'?")
+SKIPPED = re.compile(r"^Skipping invalid VM '?([0-9]+)'?", re.MULTILINE)
 POWER_STATES = {"Powered on": "on", "Powered off": "off", "Suspended": "suspended"}
 HOSTD_TROUBLE = re.compile(
     r"Failed to login|Connect to localhost failed|Connection fail(?:ed|ure)|bad_alloc"
@@ -201,7 +202,7 @@ def _inventory_row(row, vmids, name_column):
     names = [line[start:cut].rstrip(" ") for start in starts for cut in cuts]
     doubtful = (vmids.count(row.group("vmid")) > 1 or len(names) > 1
                 or len(FILE_ENDS.findall(line)) > 1)
-    return InventoryRow(row.group("vmid"), names, row.group("file"), doubtful)
+    return InventoryRow(row.group("vmid"), names, row.group("file"), doubtful, line)
 
 
 def parse_power_state(answer):
@@ -909,12 +910,15 @@ class EsxiHost:
 
     def find(self, plug, anew=False):
         """The one VM a plug means: its exact display name, or its UUID; NoSuchVM, AmbiguousVM."""
-        found = distinct(row for row in self.inventory(anew).rows if plug in row.names)
-        if len(found) > 1 or any(row.doubtful for row in found):
-            found = [row for row in found if self._is_named(row, plug)]
-        if plain_uuid(plug):
-            found += [row for row in self._with_uuid(plug) if row not in found]
-        elif found and not self.inventory().complete:
+        named = [row for row in self.inventory(anew).rows if plug in row.names]
+        alike = self._with_uuid(plug) if plain_uuid(plug) else []
+        rows = distinct(named + alike)
+        in_doubt = len(rows) > 1 or any(row.doubtful for row in rows)
+        found = self._settled(rows, plug) if in_doubt else rows
+        if len(found) < len(rows) and not anew:
+            # what hostd does not confirm may be the row of a VM that got a new Vmid since
+            return self.find(plug, anew=True)
+        if named and not self.inventory().complete:
             self._check_unlisted_twins(plug)
         if len(found) > 1:
             raise AmbiguousVM("%s: %s means several VMs: %s; rename one of them, or use a UUID" % (
@@ -926,12 +930,17 @@ class EsxiHost:
 
     def _check_unlisted_twins(self, name):
         """Where the host cannot list all its VMs, one it leaves out may run under this name."""
-        running = akin(self.processes("esxcli") or [], name)
-        if len(running) > 1:
-            raise AmbiguousVM("%s: %s means several running VMs, and the host does not list them "
-                              "all: %s; unregister the one that is not meant" % (
+        listed = [row for row in self.inventory().rows
+                  if {name, unescaped(name)}.intersection(row.names)]
+        strangers = akin(self.processes("esxcli") or [], name)
+        for row in listed:
+            strangers = [process for process in strangers if process not in self.own(
+                strangers, name, VM(name, name, row.vmid, row.file), None)]
+        if strangers:
+            raise AmbiguousVM("%s: %s may mean another VM, which runs and which the host does not "
+                              "list: %s; unregister the one that is not meant" % (
                                   self._login.host, show(name),
-                                  " and ".join(process.config_file for process in running)))
+                                  " and ".join(process.config_file for process in strangers)))
 
     def _not_found(self, plug, anew):
         if not anew:  # a list may have been cut short on its way: look twice before saying no
@@ -945,31 +954,32 @@ class EsxiHost:
         raise NoSuchVM("%s: no VM is called %s%s; -o list shows the names"
                        % (self._login.host, show(plug), near))
 
-    def _is_named(self, row, plug):
-        """Settle a doubtful row: does hostd call the VM of that Vmid and file by that name?"""
+    def _settled(self, rows, plug):
+        """Of doubtful rows, those that hostd confirms, with name and file as it tells them."""
+        settled = [self._settle(row, [plug] if plug in row.names else row.names) for row in rows]
+        return distinct(row for row in settled if row)
+
+    def _settle(self, row, names):
         for _ in range(2):
             answer = self.ask("vim-cmd vmsvc/get.summary " + row.vmid)
             name, file = parse_summary(answer)
             if name is not None:
-                return name == plug and file in (None, row.file)
+                fits = name in names and (file or row.file) in row.line
+                return row._replace(names=[name], file=file or row.file) if fits else None
             if is_unknown_vmid(answer):
-                return False
+                return None
         if answer.status != 0:
             raise HostdFailed("%s: hostd does not tell about %s: %s"
                               % (self._login.host, describe_row(row), reason_in(answer)))
         raise AmbiguousVM("%s: which VM is called %s cannot be settled: %s is in doubt, and "
                           "get.summary tells no name for it; look for a note that imitates a list "
-                          "of VMs" % (self._login.host, show(plug), describe_row(row)))
+                          "of VMs" % (self._login.host, show(names[0]), describe_row(row)))
 
     def _with_uuid(self, plug):
         wanted = plain_uuid(plug)
         paths = {path for path, key, value in self.vmx_values(self.inventory().rows)
                  if key in ("uuid.bios", "vc.uuid") and plain_uuid(value) == wanted}
-        found = distinct(row for row in self.inventory().rows
-                         if paths.intersection(vmx_paths(row.file)))
-        if len(found) < 2:
-            return found
-        return [row for row in found if any(self._is_named(row, name) for name in row.names)]
+        return [row for row in self.inventory().rows if paths.intersection(vmx_paths(row.file))]
 
     def vmx_values(self, rows):
         """UUIDs and suspend images of these VMs, read from their .vmx files in one go."""
@@ -1010,6 +1020,13 @@ class EsxiHost:
             return True
         known = {path for path, key, _ in self.vmx_values(inventory.rows) if key == "uuid.bios"}
         return all(known.intersection(vmx_paths(row.file)) for row in inventory.rows)
+
+    def may_run_unlisted(self, plug):
+        """Whether a VM without a row may run: hostd cannot read all its VMs, and one is akin."""
+        if self.inventory().complete:
+            return False
+        processes = self.processes("esxcli")
+        return processes is None or bool(akin(processes, plug))
 
     # -- its power
 
@@ -1083,12 +1100,13 @@ class EsxiHost:
         Empty where the host does not tell which volume the datastore's name stands for.
         """
         if vm.file not in self._volumes:
-            pairs = split_file(vm.file)
-            paths = " ".join(quote("/vmfs/volumes/" + datastore) for datastore, _ in pairs)
-            answer = self.ask("readlink -f " + paths, 5)
-            folders = [line for line in lines_of(answer.text) if line.startswith("/vmfs/volumes/")]
-            files = {folder.rstrip("/") + "/" + path for folder in folders for _, path in pairs}
-            self._volumes[vm.file] = files.union(path for name, path in pairs if not name)
+            files = set()
+            for datastore, path in split_file(vm.file):
+                answer = self.ask("readlink -f " + quote("/vmfs/volumes/" + datastore), 5)
+                folders = re.findall(r"^/vmfs/volumes/.+", answer.text, re.MULTILINE)
+                files.update(folder.rstrip("\r/") + "/" + path for folder in folders)
+                files.update([] if datastore else [path])
+            self._volumes[vm.file] = files
         return self._volumes[vm.file]
 
     def kill(self, tool, how, process, name):
@@ -1247,7 +1265,12 @@ class PowerOff:
             if how != KILLS[-1] and self._host.left() < TIME_FOR_GENTLE_KILLS:
                 continue
             self._tried["%s kill %s" % (tool, how)] = True
-            self._host.kill(tool, how, self._sighted, self._described())
+            try:
+                self._host.kill(tool, how, self._sighted, self._described())
+            except NotAllowed as refusal:
+                self._may_kill = False
+                self._note(str(refusal))
+                return False
             if self._is_gone_within(tool, 3):
                 break
         return self._is_confirmed(tool)
@@ -1429,9 +1452,17 @@ def documentation():
             "host. It logs in by SSH and runs vim-cmd there, which works with the free licence "
             "too, where the vSphere API refuses every power operation.\n\n"
             "The plug is the display name of the VM, letter for letter, or its UUID; never a Vmid. "
+            "Where the node has another name than the VM, map it: pcmk_host_map=node1:web-1. A "
+            "name with a blank cannot stand there; use the UUID (uuid.bios in the .vmx file).\n\n"
             "A VM is reported off only when the host proves it: where power.off is not enough, the "
-            "process of the VM is killed, by esxcli and, where hostd is silent, by localcli. Off "
-            "ends with a verdict within 45 seconds, reboot within 55, the rest within 20."
+            "process of the VM is killed, by esxcli and, where hostd is silent, by localcli. A "
+            "suspended VM is neither on nor off: status and on are an error, off and reboot power "
+            "it off. A VM that the host does not list is an error, unless missing_as_off is set "
+            "and the list is complete.\n\n"
+            "Off and on end with a verdict within 45 seconds, reboot within 55, the rest within "
+            "20; a delay is added. The exit status is 0 for done or on, 2 when status finds the VM "
+            "off, 1 for everything else.\n\n"
+            "See also esxi-fence-key(8), for a key that can do nothing but fence its own VMs."
         ),
         "vendorurl": "https://www.vmware.com",
     }
@@ -1515,7 +1546,7 @@ class Agent:
                 return "off"
             missing = NoSuchVM("%s; and missing_as_off cannot be used, because that the VM is not "
                                "on the host is not certain" % missing)
-        if is_cutting and self._may_kill() and not self._host.inventory().complete:
+        if is_cutting and self._may_kill() and self._host.may_run_unlisted(plug):
             self._looks[plug] = None
             return "on"
         raise missing

@@ -12,7 +12,8 @@ def read_inventory(agent, answer):
         inventory = agent.parse_inventory(answer)
     except agent.HostdFailed as refusal:
         return {"refused": str(refusal)}
-    rows = [dict(row._asdict()) for row in inventory.rows]
+    rows = [{key: value for key, value in row._asdict().items() if key != "line"}
+            for row in inventory.rows]
     return {"rows": rows, "skipped": inventory.skipped, "complete": inventory.complete}
 
 

@@ -57,7 +57,7 @@ def test_a_vm_of_the_host_has_no_datastore(agent):
 def rows(agent):
     names = ("web", "web-old", "DB", "a/b", "mail  server", "größe")
     return [
-        agent.InventoryRow(str(vmid), [name], f"[ds] {vmid}/{vmid}.vmx", False)
+        agent.InventoryRow(str(vmid), [name], f"[ds] {vmid}/{vmid}.vmx", False, "")
         for vmid, name in enumerate(names, 1)
     ]
 
