@@ -803,7 +803,7 @@ LONGEST_COMMAND = 60000
 # seconds for the list of processes of a tool that was silent before
 SECOND_BOUND = 4
 # with less time than this left, seconds, only the strongest kill is tried
-TIME_FOR_GENTLE_KILLS = 12
+TIME_FOR_GENTLE_KILLS = 18
 
 
 class EsxiHost:

@@ -14,6 +14,8 @@ from pathlib import Path
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fence_esxi/busybox"
 SUITES = ("bullseye", "trixie", "sid")
 OWN = "own"
+# which of them a run of the tests takes; `make test-gate` takes all
+WANTED = [OWN, *SUITES] if os.environ.get("FENCE_ESXI_BUSYBOXES") == "all" else [OWN]
 FETCH_SECONDS = 120
 
 
@@ -87,7 +89,9 @@ def _mirror():
     sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     text = "\n".join(file.read_text() for file in sources if file.is_file())
     found = re.search(r"https?://[^\s]+/debian/?(?=\s|$)", text)
-    return found.group() if found else "http://deb.debian.org/debian"
+    if not found:
+        raise NotThere("apt's sources name no Debian mirror")
+    return found.group()
 
 
 if __name__ == "__main__":
