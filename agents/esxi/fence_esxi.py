@@ -1546,7 +1546,8 @@ class Agent:
                 return "off"
             missing = NoSuchVM("%s; and missing_as_off cannot be used, because that the VM is not "
                                "on the host is not certain" % missing)
-        if is_cutting and self._may_kill() and self._host.may_run_unlisted(plug):
+        if is_cutting and self._may_kill() and self._host.again(
+                lambda: self._host.may_run_unlisted(plug)):
             self._looks[plug] = None
             return "on"
         raise missing
