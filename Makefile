@@ -12,8 +12,9 @@ QUICK_TESTS = tests/unit tests/house tests/host/test_seed_session.py
 
 VENV = .venv/bin
 PYTEST = $(VENV)/python -m pytest
-# Two clusters at a time; most of their time is waiting, so they run beside the other tests.
-CLUSTER_TESTS = $(PYTEST) -p no:cacheprovider -n 2 --dist loadfile -m "not packaging" tests/cluster
+# Two clusters at a time; most of their time is waiting, so they run beside the other tests. (What a
+# shell starts in the background ignores Ctrl-C, which is one of the things tested.)
+CLUSTER_TESTS = env --default-signal=INT $(PYTEST) -p no:cacheprovider -n 2 --dist loadfile -m "not packaging" tests/cluster
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 AGENT = agents/esxi/fence_esxi.py
 KEY_TOOL = agents/esxi/esxi-fence-key
