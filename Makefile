@@ -95,7 +95,7 @@ campaign: ## Fence through thousands of random faults of the host
 
 .PHONY: matrix
 matrix: ## Test on other releases of Debian, Python and the fencing library (root)
-	@tools/setup test
+	@tools/setup matrix
 	$(SUDO) tests/matrix/run $(if $(LIBS),--libs $(LIBS)) $(ARGS)
 
 .PHONY: bench

@@ -62,6 +62,11 @@ class Fence:
         assert "Traceback" not in run.stderr, run.stderr
         return run
 
+    def library_has_plug_separator(self):
+        """The fencing library has plug_separator since 4.12; before, a comma always separates."""
+        release = self.typed(["-V"]).stdout.strip().split(".")
+        return [int(number) for number in release[:2]] >= [4, 12]
+
     def debug_log(self):
         """What was written to the file `debug` in the folder; kept for the search, too."""
         text = (self.folder / "debug").read_text(encoding="utf-8", errors="surrogateescape")

@@ -17,7 +17,7 @@ command -v debootstrap >/dev/null || { echo "apt-get install debootstrap" >&2; e
 rm -rf "$root"
 mkdir -p "$root"
 url=$(mirror)
-debootstrap --variant=minbase "$suite" "$root" "${url:-http://deb.debian.org/debian}"
+debootstrap --variant=minbase "$suite" "$root" "${url:?no Debian mirror is named in the sources of apt}"
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
 library=fence-agents-common
