@@ -86,19 +86,11 @@ def test_the_readme(reader: Reader) -> None:
 
 
 @pytest.mark.timeout(200)
-def test_the_quick_start_with_pcs(reader: Reader) -> None:
+@pytest.mark.parametrize("mark", ["cluster", "crmsh"], ids=["pcs", "crmsh"])
+def test_the_quick_start(reader: Reader, mark: str) -> None:
     page = Page("docs/quick-start.md")
     reader.has_keys(page)
-    for block in blocks_for(page, "cluster"):
-        reader.type(block)
-        reader.wait_for_devices()
-
-
-@pytest.mark.timeout(200)
-def test_the_quick_start_with_crmsh(reader: Reader) -> None:
-    page = Page("docs/quick-start.md")
-    reader.has_keys(page)
-    for block in blocks_for(page, "crmsh"):
+    for block in blocks_for(page, mark):
         reader.type(block)
         reader.wait_for_devices()
 
