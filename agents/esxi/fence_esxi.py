@@ -1030,7 +1030,8 @@ class EsxiHost:
     def is_absent(self, plug):
         """Whether the VM is proven not to be on this host: neither registered nor running."""
         inventory = self.inventory()
-        processes = self.processes("esxcli")
+        # an empty list is also what a damaged answer looks like: then the second tool has to agree
+        processes = self.processes("esxcli") or self.processes("localcli")
         if not inventory.complete or processes is None or akin(processes, plug):
             return False
         if plain_uuid(plug) is None:
@@ -1518,8 +1519,9 @@ class Agent:
             self._host.hang_up()
 
     def get_power(self, _, options):
-        """ "on" or "off" of the plug, as the library wants it; off only where hostd says so.
+        """ "on" or "off" of the plug, as the library wants it.
 
+        Off only where hostd says so, or where missing_as_off is set and the VM is proven absent.
         For off and reboot everything else counts as "on": the ladder has the last word then.
         """
         plug = plug_of(options)

@@ -1,6 +1,7 @@
 """A VM that is not in the list, and what missing_as_off makes of it."""
 
 import pytest
+from campaign.agent_process import esxi
 from cases import a_host, fails, kills, power_commands, run, succeeds, was_cut
 from esxi_sim import VM, BadAnswer
 
@@ -63,6 +64,20 @@ def test_missing_as_off_is_no_help_while_the_process_of_the_vm_runs():
         fails(host, "status", "missing_as_off cannot be used", missing_as_off="1")
         fails(host, "off", "missing_as_off cannot be used", missing_as_off="1")
         assert stray.power == "on"
+
+
+@pytest.mark.parametrize("action", ["status", "off"])
+def test_missing_as_off_believes_no_empty_list_of_processes_alone(action):
+    with a_host() as host:
+        host.unregister(host.vm("node1"))
+        host.faults.bad_answers.append(BadAnswer("esxcli vm process list", kind="empty", times=99))
+        fails(host, action, "missing_as_off cannot be used", missing_as_off="1")
+
+
+def test_missing_as_off_on_a_host_that_runs_nothing():
+    with esxi(VM("node1", power="off")) as host:
+        done = run(host, "status", "node9", missing_as_off="1")
+        assert (done.status, done.out) == (2, "Status: OFF\n")
 
 
 def test_missing_as_off_for_a_uuid_nobody_has():
