@@ -100,7 +100,7 @@ matrix: ## Test on other releases of Debian, Python and the fencing library (roo
 
 .PHONY: bench
 bench: ## Measure what an action costs, against bare ssh (PEER=other agent)
-	@tools/setup test
+	@tools/setup bench
 	$(VENV)/python bench/run.py $(if $(PEER),--agent $(AGENT) --agent $(PEER)) $(ARGS)
 
 .PHONY: upstream
