@@ -100,6 +100,14 @@ def test_the_host_skips_the_vm_as_invalid_while_it_runs(stream, missing_as_off):
 
 
 @pytest.mark.waits
+def test_the_host_skips_the_vm_as_invalid_and_then_hostd_hangs():
+    with a_host(host={"invalid_vms": [1]}) as host:
+        host.after_commands(2, lambda: host.set_hostd("hung"))
+        succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == ["localcli soft"]
+
+
+@pytest.mark.waits
 @pytest.mark.parametrize("missing_as_off", [None, "1"])
 def test_the_host_skips_the_vm_as_invalid_and_no_kill_ends_it(missing_as_off):
     with a_host(kill_needs="never", host={"invalid_vms": [1]}) as host:
