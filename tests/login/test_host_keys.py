@@ -2,10 +2,9 @@
 
 import pytest
 
-# $DOT_SSH is ~/.ssh here; ssh finds it by the user's entry in /etc/passwd, whatever HOME says
-NEW_HOME = ["unshare", "--map-root-user", "--mount", "sh", "-c",
-            'mount -t tmpfs none ~root; mkdir ~root/.ssh; mount --bind "$DOT_SSH" ~root/.ssh; '
-            'exec "$@"', "sh"]  # fmt: skip
+# ssh finds the home of root by its entry in /etc/passwd, whatever HOME says
+NEW_PASSWD = ["unshare", "--map-root-user", "--mount", "sh", "-c",
+              'mount --bind "$PASSWD" /etc/passwd; exec "$@"', "sh"]
 
 
 def pin(way_in, host):
@@ -25,10 +24,12 @@ def test_an_unknown_key_is_accepted_and_remembered(host, way_in, way):
 
 
 def test_it_is_remembered_in_the_home_of_root_without_home(host, way_in):
-    known = way_in.folder / "dot_ssh" / "known_hosts"
-    known.parent.mkdir()
-    environment = {"DOT_SSH": str(known.parent), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    room = {"within": NEW_HOME, "environment": environment}
+    known = way_in.folder / "root" / ".ssh" / "known_hosts"
+    known.parent.mkdir(parents=True)
+    passwd = way_in.folder / "passwd"
+    passwd.write_text(f"root:x:0:0:root:{way_in.folder}/root:/bin/sh\n")
+    environment = {"PASSWD": str(passwd), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    room = {"within": NEW_PASSWD, "environment": environment}
     own_files = "-F none -o GlobalKnownHostsFile=/dev/null"
     way_in.log_in(host, own_files=own_files, **room)
     assert known.read_text() == host.host_key_line() + "\n"
