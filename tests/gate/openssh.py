@@ -4,6 +4,7 @@ The server is the one of this machine's own Debian release, fetched by apt and u
 installed. It runs in a mount namespace with a passwd of its own, and needs root.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -41,6 +42,7 @@ START = """
 mount --bind {folder}/passwd /etc/passwd
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd
+export LD_LIBRARY_PATH={libraries}
 exec {sshd} -D -e -f {folder}/sshd_config 2>{folder}/log
 """
 
@@ -55,6 +57,8 @@ def sshd():
         return installed or str(program)
     CACHE.mkdir(parents=True, exist_ok=True)
     busyboxes.fetch_own("openssh-server", CACHE)
+    with contextlib.suppress(busyboxes.NotThere):  # a library of newer servers
+        busyboxes.fetch_own("libwtmpdb0", CACHE)
     return str(program)
 
 
@@ -74,16 +78,26 @@ class Server:
         subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", folder / "host_key"],
                        check=True)
         (folder / "authorized_keys").touch()
-        (folder / "sshd_config").write_text(CONFIG.format(port=self.port, folder=folder))
+        config = CONFIG.format(port=self.port, folder=folder) + self._its_helpers()
+        (folder / "sshd_config").write_text(config)
         enter = " ".join(self.host.enter)
         (folder / "shell").write_text(SHELL.format(enter=enter))
         (folder / "shell").chmod(0o755)
         (folder / "passwd").write_text(PASSWD.format(folder=folder))
-        start = START.format(folder=folder, sshd=self._program)
+        start = START.format(folder=folder, sshd=self._program, libraries=":".join(
+            str(path) for path in CACHE.glob("unpacked/usr/lib/*-linux-gnu*")))
         self._process = subprocess.Popen(["unshare", "--mount", "sh", "-ec", start],
                                          start_new_session=True)
         self._wait()
         return self
+
+    def _its_helpers(self):
+        """The lines that name the programs newer servers are split into, where those were put."""
+        lines = ""
+        for option, name in (("SshdSessionPath", "sshd-session"), ("SshdAuthPath", "sshd-auth")):
+            helper = Path(self._program).parents[2] / "usr/lib/openssh" / name
+            lines += f"{option} {helper}\n" if helper.exists() else ""
+        return lines
 
     def _wait(self):
         deadline = time.monotonic() + 20
