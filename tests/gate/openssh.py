@@ -92,12 +92,12 @@ class Server:
         return self
 
     def _its_helpers(self):
-        """The lines that name the programs newer servers are split into, where those were put."""
+        """What newer servers are to be told: where their other programs are, and to bear with us"""
         lines = ""
         for option, name in (("SshdSessionPath", "sshd-session"), ("SshdAuthPath", "sshd-auth")):
             helper = Path(self._program).parents[2] / "usr/lib/openssh" / name
             lines += f"{option} {helper}\n" if helper.exists() else ""
-        return lines
+        return lines + "PerSourcePenalties no\n" if lines else ""
 
     def _wait(self):
         deadline = time.monotonic() + 20

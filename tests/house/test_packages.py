@@ -95,13 +95,18 @@ def test_the_deb_depends_on_what_the_agent_needs(deb):
     assert names == ["fence-agents-common", "fence-agents", "openssh-client", "python3"]
 
 
-def test_the_deb_is_installed_used_and_purged(with_agent):
-    assert '<resource-agent name="fence_esxi"' in with_agent.succeed(AGENT, "-o", "metadata")
+def fences_a_vm(userland):
+    """The agent installed there describes itself and fences a VM of a simulated host."""
+    assert '<resource-agent name="fence_esxi"' in userland.succeed(AGENT, "-o", "metadata")
     with Host("6.7", ["t3022cent"], password="secret") as host:
         login = [f"--ip={host.address}", f"--ipport={host.port}", "-l", "root", "-p", "secret"]
-        off = with_agent.succeed(AGENT, *login, "-o", "off", "-n", "t3022cent")
+        off = userland.succeed(AGENT, *login, "-o", "off", "-n", "t3022cent")
         assert off == "Success: Powered OFF\n"
         assert host.vm("t3022cent").power == "off"
+
+
+def test_the_deb_is_installed_used_and_purged(with_agent):
+    fences_a_vm(with_agent)
     with_agent.succeed("apt-get", "purge", "-y", "fence-agents-esxi")
     assert not with_agent.is_there(AGENT)
     left = with_agent.succeed("find", "/usr", "/etc", "/var/lib/dpkg/info", "-iname", "*esxi*")
@@ -149,11 +154,35 @@ def test_the_rpm_requires_what_the_agent_needs(rpm, compat_rpm):
     assert "fence-agents-esxi =" in succeed("rpm", "--query", "--package", "--requires", compat_rpm)
 
 
-def test_the_compat_rpm_refuses_an_old_script(userland, compat_rpm):
-    """rpm runs this text before it unpacks; the text is run as it is in the package."""
-    scripts = succeed("rpm", "--query", "--package", "--queryformat", "%{PREIN}", compat_rpm)
-    userland.succeed("sh", "-c", scripts)
-    userland.succeed("sh", "-c", f"echo 'the old script' >{OLD_NAME}")
-    refused = userland.run("sh", "-c", scripts)
+RPM = ["rpm", "--force-debian", "--nodeps"]
+
+
+@pytest.fixture
+def with_rpm(userland, rpm):
+    """A userland in which rpm has installed the agent; its dependencies have Debian's names."""
+    userland.succeed("apt-get", "install", "-y", "--no-install-recommends",
+                     "rpm", "fence-agents", "openssh-client")
+    userland.succeed(*RPM, "--install", *userland.give(rpm))
+    return userland
+
+
+def test_the_rpm_is_installed_used_and_erased(with_rpm):
+    fences_a_vm(with_rpm)
+    with_rpm.succeed(*RPM, "--verify", "fence-agents-esxi")
+    with_rpm.succeed(*RPM, "--erase", "fence-agents-esxi")
+    assert with_rpm.succeed("find", "/usr", "/etc", "-iname", "*esxi*") == ""
+
+
+def test_the_compat_rpm_refuses_an_old_script(with_rpm, compat_rpm):
+    with_rpm.succeed("sh", "-c", f"echo 'the old script' >{OLD_NAME}")
+    (path,) = with_rpm.give(compat_rpm)
+    refused = with_rpm.run(*RPM, "--install", path)
     assert refused.returncode != 0
     assert f"mv {OLD_NAME} {OLD_NAME}.old" in refused.stderr
+    assert with_rpm.succeed("cat", OLD_NAME) == "the old script\n"
+
+    with_rpm.succeed("mv", OLD_NAME, f"{OLD_NAME}.old")
+    with_rpm.succeed(*RPM, "--install", path)
+    assert '<resource-agent name="fence_' in with_rpm.succeed(OLD_NAME, "-o", "metadata")
+    with_rpm.succeed(*RPM, "--erase", "fence-agents-esxi-compat")
+    assert not with_rpm.is_there(OLD_NAME)
