@@ -30,7 +30,7 @@ import sys
 import termios
 import time
 import types
-from collections import OrderedDict, namedtuple
+from collections import Counter, OrderedDict, namedtuple
 
 
 def started():
@@ -203,7 +203,7 @@ def parse_inventory(answer):
     if not headers or not whole:
         raise HostdFailed("the host did not list its VMs: %s" % reason_in(answer))
     body = lines[headers[0] + 1 :]
-    vmids = [line.split(" ", 1)[0] for line in body if re.match(r"[0-9]+ ", line)]
+    vmids = Counter(line.split(" ", 1)[0] for line in body if re.match(r"[0-9]+ ", line))
     matches = [row for row in map(ROW.match, body) if row]
     strange = [line for line in body if FILE_ENDS.search(line) and not ROW.match(line)]
     name_column = min([row.start("name") for row in matches] or [0])
@@ -217,7 +217,7 @@ def _inventory_row(row, vmids, name_column):
     # a name that starts right of the others may begin with blanks
     starts = sorted({row.start("name"), name_column}, reverse=True)
     names = [line[start:cut].rstrip(" ") for start in starts for cut in cuts]
-    doubtful = (vmids.count(row.group("vmid")) > 1 or len(names) > 1
+    doubtful = (vmids[row.group("vmid")] > 1 or len(names) > 1
                 or len(FILE_ENDS.findall(line)) > 1)
     return InventoryRow(row.group("vmid"), names, row.group("file"), doubtful, line)
 
@@ -1015,15 +1015,21 @@ class EsxiHost:
         if running is None:
             raise HostdFailed("%s: esxcli does not list the running VMs; see /etc/init.d/hostd "
                               "status on the host" % self._login.host)
-        resting = [row for row in rows if not _running_as(row, running)]
+        processes = Counter(process.name for process in running)
+        namesakes = Counter(tuple(row.names) for row in rows)
+
+        def runs(row):
+            names = set(row.names).union(unescaped(name) for name in row.names)
+            return sum(processes[name] for name in names)
+
+        resting = [row for row in rows if not runs(row)]
         suspended = {path for path, key, value in self.vmx_values(resting)
                      if key == "checkpoint.vmstate" and value}
 
         def state_of(row):
-            if row in resting:
+            if not runs(row):
                 return "suspended" if suspended.intersection(vmx_paths(row.file)) else "off"
-            twins = [twin for twin in rows if twin.names == row.names]
-            return "on" if len(_running_as(row, running)) >= len(twins) else "unknown"
+            return "on" if runs(row) >= namesakes[tuple(row.names)] else "unknown"
 
         return [(row, state_of(row)) for row in rows]
 
@@ -1154,11 +1160,6 @@ def describe(answer):
 def distinct(rows):
     """The rows without those that say the same of the same VM once more."""
     return list(OrderedDict(((row.vmid, row.file), row) for row in rows).values())
-
-
-def _running_as(row, processes):
-    names = row.names + [unescaped(name) for name in row.names]
-    return [process for process in processes if process.name in names]
 
 
 def akin(processes, name_or_uuid):
