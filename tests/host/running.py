@@ -15,6 +15,12 @@ SHELL = {
 }
 
 
+# the release of the fencing library that brought an option or action; before plug_separator a comma
+# always separated
+LIBRARY_SINCE = {"manpage": (4, 2), "verbose_level": (4, 6), "disable_timeout": (4, 7),
+                 "plug_separator": (4, 12)}
+
+
 class Fence:
     """Runs the agent at a simulated host; call it for the command line, as_pacemaker for stdin.
 
@@ -62,10 +68,10 @@ class Fence:
         assert "Traceback" not in run.stderr, run.stderr
         return run
 
-    def library_has_plug_separator(self):
-        """The fencing library has plug_separator since 4.12; before, a comma always separates."""
+    def library_has(self, feature):
+        """Whether the fencing library is new enough for a feature of LIBRARY_SINCE."""
         release = self.typed(["-V"]).stdout.strip().split(".")
-        return [int(number) for number in release[:2]] >= [4, 12]
+        return tuple(int(number) for number in release[:2]) >= LIBRARY_SINCE[feature]
 
     def debug_log(self):
         """What was written to the file `debug` in the folder; kept for the search, too."""
