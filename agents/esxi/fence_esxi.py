@@ -9,9 +9,10 @@
 
 The file reads from top to bottom as the data flows, in rooms that know only the ones before:
     1. what the host says    pure functions from the host's text to values
-    2. the session           one ssh login: run a command, get its output and exit status in time
-    3. the host              find the VM a plug means, read its power, switch it on and off
-    4. the agent             options, the callbacks of the fencing library, main
+    2. the session           one ssh login: ask two commands side by side, get answers in time
+    3. the host              which VM a plug means, what its power is, by two witnesses
+    4. the ladder            switch a VM off for certain; switch it on
+    5. the agent             options, the callbacks of the fencing library, main
 """
 import atexit
 import binascii
@@ -25,42 +26,16 @@ import os
 import re
 import select
 import shlex
-import subprocess  # nosec B404
+import signal
+import subprocess
 import sys
 import termios
 import time
-import types
 from collections import Counter, OrderedDict, namedtuple
 
+STARTED = time.monotonic()
+RELEASE = "1.0.0"
 
-def started():
-    """When this process was started, on the clock of time.monotonic(), interpreter included."""
-    try:
-        with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
-            ticks = int(stat.read().rpartition(")")[2].split()[19])
-            age = float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        age = 0.0
-    return time.monotonic() - min(max(0.0, age), 5.0)
-
-
-STARTED = started()
-
-
-class NotNeeded(types.ModuleType):
-    """Stands for a module that the library imports for other agents.
-
-    This one talks to ssh by itself: it need not wait at each start until pexpect and pycurl are
-    loaded (13 ms and 8 MiB), nor fail where one of them is broken. The library names classes and
-    exceptions of theirs; none of them is ever raised.
-    """
-
-    def __getattr__(self, name):
-        return type(name, (Exception,), {})
-
-
-STAND_INS = {name: NotNeeded(name) for name in ("pexpect", "pycurl") if name not in sys.modules}
-sys.modules.update(STAND_INS)
 sys.path.append("/usr/share/fence")
 try:
     from fencing import (
@@ -72,54 +47,58 @@ try:
         run_delay,
         show_docs,
     )
+
+    import pexpect  # RHEL 9 bundles it with the library, so it comes second
+    import pexpect.fdpexpect
 except ImportError as missing:
     sys.exit(
         "fence_esxi: the fencing library cannot be loaded (%s); install it: "
         "fence-agents-common on Debian 13, Ubuntu, Fedora and RHEL, fence-agents on Debian 11 "
         "and 12 and on SLES" % missing
     )
-for stand_in in STAND_INS:
-    del sys.modules[stand_in]
 
 
 class FenceError(Exception):
-    """Whatever keeps the agent from a proven result; the text is a sentence for the admin."""
+    """Whatever keeps the agent from a proven result; the text is a sentence for the admin.
+
+    facts: what else is known, kept as attributes; each kind says which.
+    """
+
+    def __init__(self, text, **facts):
+        super().__init__(text)
+        self.__dict__.update(facts)
 
 
 class BadInput(FenceError):
-    """An option cannot be used as it was given; nothing was sent to the host."""
+    """An option cannot be used as it was given."""
 
 
 class LoginFailed(FenceError):
-    """ssh could not log in."""
+    """ssh could not log in. final: one more try could cost the account, so there is none.
+
+    busy: the host closed the connection before it asked who is there.
+    """
+
+    final = busy = False
 
 
-class LoginRefused(LoginFailed):
-    """The host refused the password or the key: one more try would cost the account."""
+class SessionLost(FenceError):
+    """The connection broke. answers: what had arrived, None for each command that was cut off."""
+
+    answers = ()
 
 
-class HostBusy(LoginFailed):
-    """The host closed the connection before it asked who is there."""
-
-
-class LineError(FenceError):
-    """The session ended or fell silent before an answer was complete."""
-
-
-class SessionSilent(LineError):
-    """No complete answer within the bound."""
-
-
-class TimeIsUp(SessionSilent):
+class TimeIsUp(FenceError):
     """The verdict is due: there is no time for one more question."""
 
 
-class SessionLost(LineError):
-    """The connection broke."""
+class HostdSilent(FenceError):
+    """hostd gave no usable answer: it hangs, is down, starting, or out of memory.
 
+    processes: the process list that came all the same, else None. vm: who it was about, if known.
+    """
 
-class HostdFailed(FenceError):
-    """The host answered, but not what was asked: hostd is down, starting or out of memory."""
+    processes = vm = None
 
 
 class NotAllowed(FenceError):
@@ -127,7 +106,9 @@ class NotAllowed(FenceError):
 
 
 class NoSuchVM(FenceError):
-    """The host's list holds no VM of that name or UUID."""
+    """The host's list holds no VM of that name or UUID. inventory, processes: where it is not."""
+
+    inventory = processes = None
 
 
 class AmbiguousVM(FenceError):
@@ -142,29 +123,22 @@ class PowerFailed(FenceError):
 # 1. What the host says
 # ---------------------------------------------------------------------------------------------
 
-# names: what the VM may be called, more than one only where the row can be read in several ways;
-# line: the row as it was printed
-InventoryRow = namedtuple("InventoryRow", "vmid names file doubtful line")
-Inventory = namedtuple("Inventory", "rows skipped complete")
-Process = namedtuple("Process", "world_id name config_file uuid")
+Answer = namedtuple("Answer", "status text")
+# file: "[datastore] path"; line: the whole row as it was printed
+Row = namedtuple("Row", "vmid name file line")
+# file: path of the configuration file; world, cartel: its numbers in the VMkernel (facts: 6a)
+Process = namedtuple("Process", "world cartel name file uuid")
+World = namedtuple("World", "wid cid name")
+Summary = namedtuple("Summary", "name file uuid")
 Question = namedtuple("Question", "qid text choices")
 
 HEADER = re.compile(r" *Vmid +Name +File +Guest OS +Version +Annotation *\Z")
-ROW = re.compile(
-    r"(?P<vmid>[1-9][0-9]*) +(?P<name>[^ ].*?) {3,}(?P<file>\[.*?\] ?.*?\.(?i:vmt?x)) {3,}"
-    r"(?P<guest>[^ ]*) +(?P<version>vmx-[0-9]+)(?: .*)?\Z"
-)
-FILE_STARTS = re.compile(r" {3,}\[")
-FILE_ENDS = re.compile(r"\.vmt?x {3,}", re.IGNORECASE)
+ROW = r"([1-9][0-9]*) +(%s) {3,}(\[.*?\] ?%s) {3,}[^ ]* +vmx-[0-9]+(?: .*)?\Z"
+ANY_ROW = re.compile(ROW % (r"[^ ].*?", r".*?\.(?i:vmt?x)"))
+ROW_LIKE = re.compile(r"\.vmt?x {3,}", re.IGNORECASE)
 SKIPPED = re.compile(r"^Skipping invalid VM '?([0-9]+)'?", re.MULTILINE)
 POWER_STATES = {"Powered on": "on", "Powered off": "off", "Suspended": "suspended"}
-HOSTD_TROUBLE = re.compile(
-    r"Failed to login|Connect to localhost failed|Connection fail(?:ed|ure)|bad_alloc"
-    r"|^(?:Killed|Aborted)$",
-    re.MULTILINE,
-)
 DENIED = re.compile(r"Permission to perform this operation was denied|vim\.fault\.NoPermission")
-NO_COMMAND = re.compile(r"not found|No such file|applet not found")
 # how the forced command of a restricted key words its refusals
 KEY_REFUSES = re.compile(r"^this key may not .*$", re.MULTILINE)
 
@@ -187,39 +161,72 @@ def show(name):
     return '"%s"' % visible
 
 
-def parse_inventory(answer):
+def spellings(name):
+    """A display name as the host may print it: / \\ % as they are, or as %2f %5c %25 (facts: 1.4)"""
+    plain = re.sub(r"(?i)%(2f|5c|25)", lambda code: chr(int(code.group(1), 16)), name)
+    return {name, plain, name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")}
+
+
+def plain_uuid(text):
+    """The 32 hexadecimal digits of a UUID in any spelling, else None (facts: 5)."""
+    digits = re.sub(r"[\s{}:-]", "", text).lower()
+    return digits if re.match(r"[0-9a-f]{32}\Z", digits) else None
+
+
+def below_volume(path):
+    """A configuration file's path below its volume; some VMs have no volume (facts: 1.1, 6)."""
+    return re.sub(r"^/vmfs/volumes/[^/]*/", "", path)
+
+
+def is_file_of(file, process):
+    """Whether "[datastore] path" may be the file of a process, whatever volume that lies on.
+
+    The list names datastores, processes show the volumes' UUIDs (facts: 6), and to ask a datastore
+    that is dead which volume it is would never end.
+    """
+    return file is not None and file.endswith(("] " + below_volume(process.file),
+                                               "] " + process.file))
+
+
+class Inventory:
     """The VMs in an answer to `vim-cmd vmsvc/getallvms` (facts: 1).
 
-    complete is true where the answer is known to name every VM: the header line was there, the
-    exit status 0, no VM skipped, no line that resembles a row without being one. A row whose Vmid
-    stands in another line too, or that can be read in more than one way, is doubtful: a note of
-    several lines may have forged it (facts: 1.4).
-    Raises HostdFailed where the answer is no list at all.
+    skipped: Vmids of the VMs that the host cannot read. complete: the answer is known to name
+    every VM: nothing skipped, no line that resembles a row without being one.
     """
-    lines = lines_of(answer.text)
-    skipped = SKIPPED.findall(answer.text)
-    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+
+    def __init__(self, text):
+        lines = lines_of(text)
+        header = next(number for number, line in enumerate(lines) if HEADER.match(line))
+        self._lines = lines[header + 1 :]
+        self._numbers = Counter(re.match(r"[0-9]*", line).group() for line in self._lines)
+        self.skipped = SKIPPED.findall(text)
+        strange = [line for line in self._lines if ROW_LIKE.search(line) and not ANY_ROW.match(line)]
+        self.complete = not self.skipped and not strange
+
+    def rows(self, name=None, path=None):
+        """The lines that can be read as a row, of a VM of this name and path below its volume.
+
+        Names hold blanks and brackets, and notes spill onto lines of their own (facts: 1.4): what
+        one line says may be read in several ways, and is nothing to rely on by itself.
+        """
+        row = ANY_ROW
+        if name is not None:
+            names = "|".join(re.escape(spelling) for spelling in sorted(spellings(name)))
+            row = re.compile(ROW % (names, re.escape(path) if path else r".*?\.(?i:vmt?x)"))
+        matches = [row.match(line) for line in self._lines if (path or "") in line]
+        return [Row(*found.groups(), line=found.string) for found in matches if found]
+
+    def trusts(self, vmid):
+        """Whether a Vmid begins one line only, so that no note can have forged its row."""
+        return self._numbers[vmid] == 1 and vmid not in self.skipped
+
+
+def parse_inventory(answer):
+    """The Inventory in an answer to getallvms, None where it is no whole list."""
     whole = answer.status == 0 and answer.text.endswith("\n")
-    if not headers or not whole:
-        raise HostdFailed("the host did not list its VMs: %s" % reason_in(answer))
-    body = lines[headers[0] + 1 :]
-    vmids = Counter(line.split(" ", 1)[0] for line in body if re.match(r"[0-9]+ ", line))
-    matches = [row for row in map(ROW.match, body) if row]
-    strange = [line for line in body if FILE_ENDS.search(line) and not ROW.match(line)]
-    name_column = min([row.start("name") for row in matches] or [0])
-    rows = [_inventory_row(row, vmids, name_column) for row in matches]
-    return Inventory(rows, skipped, complete=not skipped and not strange)
-
-
-def _inventory_row(row, vmids, name_column):
-    line = row.string
-    cuts = [cut.start() for cut in FILE_STARTS.finditer(line, row.start("name"))]
-    # a name that starts right of the others may begin with blanks
-    starts = sorted({row.start("name"), name_column}, reverse=True)
-    names = [line[start:cut].rstrip(" ") for start in starts for cut in cuts]
-    doubtful = (vmids[row.group("vmid")] > 1 or len(names) > 1
-                or len(FILE_ENDS.findall(line)) > 1)
-    return InventoryRow(row.group("vmid"), names, row.group("file"), doubtful, line)
+    has_header = any(HEADER.match(line) for line in lines_of(answer.text))
+    return Inventory(answer.text) if whole and has_header else None
 
 
 def parse_power_state(answer):
@@ -237,47 +244,74 @@ def parse_power_state(answer):
 
 
 def parse_processes(answer):
-    """The running VMs in an answer to `esxcli vm process list` or localcli's (facts: 6).
+    """The running VMs in an answer to `localcli vm process list`, or esxcli's (facts: 6).
 
-    No text at all means that no VM runs. Returns None where the answer is damaged in any way, so
-    that half a list is never read as "the process is gone".
+    Read by the keys of the rows: the headings of the two tools differ and prove nothing. None
+    where the answer is damaged in any place, so that half a list is never read as "it is gone".
     """
     if answer.status != 0 or (answer.text and not answer.text.endswith("\n")):
         return None
-    blocks = [block for block in re.split(r"\n\n+", answer.text.strip("\n")) if block]
-    processes = [_process(lines_of(block)) for block in blocks]
-    return None if None in processes else processes
+    blocks, headings = [], 0
+    for line in lines_of(answer.text):
+        field = re.match(r"   ([A-Z][\w ]*): ?(.*)\Z", line)
+        if field and field.group(1) == "World ID":
+            blocks.append({})
+        if not field or not blocks:
+            headings += bool(line.strip())
+        elif field.group(1) in blocks[-1]:
+            return None
+        else:
+            blocks[-1][field.group(1)] = field.group(2)
+    processes = [_process(block) for block in blocks]
+    worlds = {process.world for process in processes if process}
+    return processes if len(worlds) == len(blocks) == headings else None
 
 
 def _process(block):
-    fields = {}
-    for line in block[1:]:
-        key, colon, value = line.strip(" ").partition(":")
-        if not line.startswith("   ") or not colon:
-            return None
-        fields[key] = value.strip(" ")
-    world_id, name = fields.get("World ID", ""), fields.get("Display Name")
-    config_file = fields.get("Config File", "")
-    if not re.match(r"[0-9]+\Z", world_id) or name != block[0].strip(" "):
+    world, cartel = block.get("World ID", ""), block.get("VMX Cartel ID", "")
+    file = block.get("Config File", "")
+    numbers = re.match(r"[1-9][0-9]* [1-9][0-9]*\Z", "%s %s" % (world, cartel))
+    if not numbers or "Display Name" not in block or not re.search(r"(?i)/.*\.vmt?x\Z", file):
         return None
-    if not re.search(r"\.vmt?x\Z", config_file, re.IGNORECASE):
+    return Process(world, cartel, block["Display Name"], file, plain_uuid(block.get("UUID", "")))
+
+
+def parse_worlds(answer):
+    """The worlds in an answer to VMware's `ps`, None where it is not its whole list (facts: 6a).
+
+    On a living host it is never empty: its header and the worlds of the host itself are there.
+    """
+    lines = lines_of(answer.text)
+    whole = answer.status == 0 and lines[-1] == ""
+    if not whole or not re.match(r" *WID +CID +WorldName\b", lines[0]):
         return None
-    return Process(world_id, name, config_file, plain_uuid(fields.get("UUID", "")))
+    rows = [re.match(r" *([0-9]+) +(?:([0-9]+) +)?([^ ].*)", line) for line in lines[1:-1]]
+    if None in rows or not any(not is_of_a_vm(row.group(3)) for row in rows):
+        return None
+    return [World(*row.groups()) for row in rows]
+
+
+def is_of_a_vm(world_name):
+    """Whether a world of this name in `ps` is one of a running VM (facts: 6a)."""
+    return re.match(r"vmx|vmm[0-9]", world_name) is not None
 
 
 def parse_summary(answer):
-    """(display name, file) in an answer to get.summary, None for what it does not tell (facts: 5).
+    """The Summary in an answer to get.summary, None where it does not tell (facts: 5a).
 
-    Both are taken from the configuration section only; where a note or a guest's own words seem
-    to repeat that section there is no telling.
+    All from the one configuration section, ahead of the notes; where a note or a guest's own words
+    seem to repeat that section there is no telling.
     """
     sections = re.split(r"^ *config = \(vim\.vm\.Summary\.ConfigSummary\) \{", answer.text,
                         flags=re.MULTILINE)
     if answer.status != 0 or len(sections) != 2:
-        return None, None
-    values = [re.search(r'^ *%s = "(.*)", *\r?$' % key, sections[1], re.MULTILINE)
-              for key in ("name", "vmPathName")]
-    return tuple(value.group(1) if value else None for value in values)
+        return None
+    config = re.split(r"^ *annotation = ", sections[1], flags=re.MULTILINE)[0]
+    values = [re.findall(r'^ *%s = "(.*)", *\r?$' % key, config, re.MULTILINE)
+              for key in ("name", "vmPathName", "uuid")]
+    if any(len(value) != 1 for value in values):
+        return None
+    return Summary(values[0][0], values[1][0], plain_uuid(values[2][0]))
 
 
 def parse_question(answer):
@@ -291,28 +325,23 @@ def parse_question(answer):
     return Question(head.group(1), one_line(" ".join(words)), choices)
 
 
-def parse_vmx_values(answer):
+def parse_vmx_values(text):
     """[(path of the .vmx, key in lower case, value), ...] from grep -H over .vmx files."""
     line_form = re.compile(r'(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*\Z', re.IGNORECASE)
-    matches = [line_form.match(line) for line in lines_of(answer.text)]
+    matches = [line_form.match(line) for line in lines_of(text)]
     return [(m.group(1), m.group(2).lower(), m.group(3)) for m in matches if m]
 
 
-def plain_uuid(text):
-    """The 32 hexadecimal digits of a UUID in any spelling, else None (facts: 5)."""
-    digits = re.sub(r"[\s{}:-]", "", text).lower()
-    return digits if re.match(r"[0-9a-f]{32}\Z", digits) else None
+def vmx_paths(file):
+    """The paths that "[datastore] path" may stand for: a name may hold "] " itself."""
+    pairs = [(file[1 : end.start()], file[end.end() :]) for end in re.finditer(r"\] ?", file)]
+    return ["/vmfs/volumes/%s/%s" % pair if pair[0] else pair[1] for pair in pairs if pair[1]]
 
 
 def fault_in(answer):
     """The name of the fault in an answer, such as "NotFound", else None (facts: 2, 3.1)."""
     fault = re.search(r"\((?:vim|vmodl)\.fault\.(\w+)\) \{", answer.text)
     return fault.group(1) if fault else None
-
-
-def is_unknown_vmid(answer):
-    """True where hostd says that no VM has that Vmid (any more)."""
-    return fault_in(answer) in ("NotFound", "ManagedObjectNotFound")
 
 
 def reason_in(answer):
@@ -326,61 +355,40 @@ def reason_in(answer):
     words = [word for word in words if word and not re.match(r"(Powering o|Retrieved )", word)]
     if fault_in(answer):
         return fault_in(answer)
-    if words:
-        return one_line(words[-1])
-    return "no reason given, exit status %d" % answer.status
-
-
-def split_file(file):
-    """Every (datastore, path) that "[datastore] path" may mean: a name may hold "] " itself."""
-    ends = [end.start() for end in re.finditer(r"\] ?", file)]
-    return [(file[1:end], file[end + 1 :].lstrip(" ")) for end in ends if file[end + 1 :]]
-
-
-def vmx_paths(file):
-    """The paths a File column may stand for; some VMs have no datastore (facts: 1.1)."""
-    pairs = split_file(file)
-    return ["/vmfs/volumes/%s/%s" % pair if pair[0] else pair[1] for pair in pairs]
+    return one_line(words[-1]) if words else "no reason given, exit status %d" % answer.status
 
 
 def near_misses(plug, rows):
     """What the admin may have meant by a plug that names no VM; at most three hints."""
-    hints = ["%s is the Vmid of %s; Vmids change" % (plug, show(row.names[0])) for row in rows
+    hints = ["%s is the Vmid of %s; Vmids change" % (plug, show(row.name)) for row in rows
              if row.vmid == plug]
-    wanted = _folded(plug)
+    wanted = " ".join(plug.casefold().split())
     for row in rows:
-        name = _folded(row.names[0])
-        if name == wanted or (wanted and (name.startswith(wanted) or wanted.startswith(name))):
-            hints.append(show(row.names[0]))
+        name = " ".join(row.name.casefold().split())
+        if wanted and (name.startswith(wanted) or wanted.startswith(name)):
+            hints.append(show(row.name))
     return hints[:3]
-
-
-def unescaped(name):
-    """A name as processes show it, where the list of VMs has %2f, %5c, %25 (facts: 1.4)."""
-    return re.sub(r"(?i)%(2f|5c|25)", lambda code: chr(int(code.group(1), 16)), name)
-
-
-def _folded(name):
-    return " ".join(unescaped(name).casefold().split())
 
 
 # ---------------------------------------------------------------------------------------------
 # 2. The session
 # ---------------------------------------------------------------------------------------------
 
-Answer = namedtuple("Answer", "status text")
 # secret: what answers the password or passphrase prompt, else None; key: identity file or None
 Login = namedtuple("Login", "argv user host port secret key pinned")
 
-READY = "fence_esxi-ready"
-# Runs on the host: no prompt, no terminal, no echo; each answer ends in a line nobody can forge.
+READY = "fence_esxi-ready-2"
+# Runs on the host: no prompt, no terminal, no echo. A request is three lines, a tag and two
+# commands, which run side by side; the second one's answer comes first, so that it has arrived
+# where the first one hangs. Each answer ends in a line that nobody can forge.
 READ_LOOP = (
-    'echo %s; while read -r tag command; do eval "$command" </dev/null 2>&1; status=$?; echo; '
-    'echo "$tag $status"; done' % READY
+    "echo " + READY + "; while read -r tag && read -r one && read -r two; do "
+    '{ eval "$one" </dev/null 2>&1; s=$?; echo; echo "$tag.1 $s"; } | '
+    '{ eval "$two" </dev/null 2>&1; s=$?; echo; echo "$tag.2 $s"; cat; }; done'
 )
 # the letters of ssh(1), to tell its options from a remote command in ssh_options
 SSH_LETTERS = "1246AaB:b:Cc:D:E:e:F:fGgI:i:J:KkL:l:Mm:NnO:o:P:p:Q:qR:S:sTtVvW:w:XxYy"
-MOST_OUTPUT = 16 * 1024 * 1024
+MOST_OUTPUT = 4 * 1024 * 1024
 
 
 def ssh_argv(options):
@@ -389,29 +397,34 @@ def ssh_argv(options):
     In ssh the first value of an option wins: what the agent's promises rest on stands before the
     user's ssh_options, what is only a good default behind them.
     """
-    argv = _words(options, "--ssh-path") or ["/usr/bin/ssh"]
+    argv = words_of(options, "--ssh-path") or ["/usr/bin/ssh"]
     argv += ["-4"] if is_true(options, "--inet4-only") else []
     argv += ["-6"] if is_true(options, "--inet6-only") else []
-    argv += ["-o", "NumberOfPasswordPrompts=1"]
+    # a master connection that is stuck must not hold a login; one password, one try
+    argv += ["-o", "ControlPath=none", "-o", "NumberOfPasswordPrompts=1"]
     if options.get("--known-hosts"):
-        argv += ["-o", "UserKnownHostsFile=" + _config_value(options, "--known-hosts")]
-        argv += ["-o", "GlobalKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes"]
-        argv += ["-o", "UpdateHostKeys=no"]
-    argv += _user_ssh_options(options)
+        pins = options["--known-hosts"]
+        if re.search(r'["\n%]|\$\{', pins):  # what ssh would read as something else
+            raise BadInput("known_hosts=%s is not usable: no quotes, no %% and no ${" % show(pins))
+        argv += ["-o", 'UserKnownHostsFile="%s"' % pins, "-o", "GlobalKnownHostsFile=/dev/null"]
+        argv += ["-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no"]
+    argv += user_ssh_options(options)
     if options.get("--identity-file"):
         argv += ["-i", options["--identity-file"], "-o", "IdentitiesOnly=yes"]
         argv += ["-o", "PreferredAuthentications=publickey"]
     else:
         argv += ["-o", "PreferredAuthentications=keyboard-interactive,password"]
+    argv += ["-o", "StrictHostKeyChecking=accept-new"]
     # 3 times 8 s is also ssh's limit for each step of the login, which may take 20
     argv += ["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=8"]
     argv += ["-o", "ServerAliveCountMax=3", "-T"]
-    argv += ["-p", _port(options), "-l", _bare_word(options, "--username")]
-    return argv + ["--", _bare_word(options, "--ip"), READ_LOOP]
+    argv += ["-p", port_of(options), "-l", bare_word(options, "--username")]
+    return argv + ["--", bare_word(options, "--ip"), READ_LOOP]
 
 
-def _user_ssh_options(options):
-    words = _words(options, "--ssh-options")
+def user_ssh_options(options):
+    """The words of ssh_options without a remote command, which would take the agent's place."""
+    words = words_of(options, "--ssh-options")
     try:
         given, command = getopt.getopt(words, SSH_LETTERS)
     except getopt.GetoptError as error:
@@ -426,14 +439,16 @@ def _user_ssh_options(options):
     return options_only[:-1] if options_only[-1:] == ["--"] else options_only
 
 
-def _words(options, name):
+def words_of(options, name):
+    """The words of an option, split as a shell does; raises BadInput."""
     try:
         return shlex.split(options.get(name) or "")
     except ValueError as error:
         raise BadInput("%s cannot be split into words: %s" % (key_of(name), error))
 
 
-def _bare_word(options, name):
+def bare_word(options, name):
+    """The value of an option that must not be able to pose as an option; raises BadInput."""
     word = options.get(name) or ""
     if not re.match(r"[^\s'\"-][^\s'\"]*\Z", word):
         raise BadInput("%s=%s is not usable: one word, no quotes, no leading dash"
@@ -441,15 +456,8 @@ def _bare_word(options, name):
     return word
 
 
-def _config_value(options, name):
-    value = options[name]
-    if re.search(r'["\n%]|\$\{', value):  # what ssh would read as something else
-        raise BadInput("%s=%s is not usable: no quotes, no %% and no ${"
-                       % (key_of(name), show(value)))
-    return '"%s"' % value
-
-
-def _port(options):
+def port_of(options):
+    """The port of SSH; raises BadInput."""
     port = str(options.get("--ipport") or "22")
     if not re.match(r"[0-9]{1,5}\Z", port) or not 0 < int(port) < 65536:
         raise BadInput("ipport=%s is not a port number from 1 to 65535" % show(port))
@@ -469,201 +477,248 @@ def is_true(options, name):
 class Session:
     """One ssh login with the read loop at its far end.
 
-    ssh gets pipes for what it carries and a terminal of its own for what it asks, so a banner, a
-    warning or the output of a command can neither pose as a prompt nor as an answer.
+    ssh gets pipes for what the host answers and a terminal of its own for what it says and asks:
+    no banner, warning or output of a command can pose as a prompt or as an answer.
     """
 
     def __init__(self, login):
         self._login = login
-        self._terminal, self._ssh_terminal = os.openpty()
+        self._terminal, ssh_side = os.openpty()
         try:
-            self._ssh = self._start()
+            self._ssh = self._start(ssh_side)
         except OSError as error:
-            self._close_terminal()
+            os.close(self._terminal)
             raise LoginFailed("cannot start %s: %s; install the OpenSSH client or set ssh_path"
                               % (login.argv[0], error.strerror))
-        self._to_host = self._ssh.stdin.fileno()
-        os.set_blocking(self._to_host, False)
-        self._received = {"answers": bytearray(), "words": bytearray(), "prompt": bytearray()}
-        self._sources = {
-            self._ssh.stdout.fileno(): "answers",
-            self._ssh.stderr.fileno(): "words",
-            self._terminal: "prompt",
-        }
-        self._poll = select.poll()
-        for descriptor in self._sources:
-            self._poll.register(descriptor, select.POLLIN)
-        self._answered_up_to = 0
-        self._secret_given = False
-        self._host_key_accepted = False
+        finally:
+            os.close(ssh_side)
+        os.set_blocking(self._ssh.stdin.fileno(), False)
+        self._answers = pexpect.fdpexpect.fdspawn(self._ssh.stdout, maxread=65536)
+        self._words = pexpect.fdpexpect.fdspawn(self._terminal, maxread=65536)
+        self._listened_to = [self._ssh.stdout.fileno(), self._terminal]
+        self._said = ""
+        self._answered_up_to = None  # how much ssh had said when it was given the secret
 
-    def _start(self):
+    def _start(self, ssh_side):
         def own_terminal():
-            fcntl.ioctl(self._ssh_terminal, termios.TIOCSCTTY, 0)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup leaves it ignored
+            fcntl.ioctl(2, termios.TIOCSCTTY, 0)
 
         environment = dict(os.environ, LC_ALL="C")
         for name in ("SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "DISPLAY"):
             environment.pop(name, None)
         # a list of words, no shell: nothing an option holds can become a command
-        return subprocess.Popen(  # nosec B603
+        return subprocess.Popen(
             self._login.argv, bufsize=0, env=environment, start_new_session=True,
-            preexec_fn=own_terminal,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
+            preexec_fn=own_terminal, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=ssh_side)
 
     def open(self, bound):
-        """Log in within bound seconds; raises a LoginFailed with the cause.
-
-        A host that has asked for the password and is slow to judge it gets two seconds more.
-        """
-        started = time.monotonic()
-        ready = re.compile(rb"^%s\r?\n" % READY.encode(), re.MULTILINE)
+        """Log in within bound seconds; raises a LoginFailed with the cause."""
+        deadline = time.monotonic() + bound
+        ready = re.compile(r"(?:^|\n)(%s|fence_esxi-ready)\r?\n".encode() % READY.encode())
         try:
-            while not ready.search(self._received["answers"]):
-                self._receive(started + bound + (2 if self._secret_given else 0))
-                self._answer_prompt()
-        except SessionSilent:
-            raise LoginFailed("%s: no answer to the login within %.0f s; check that the host is "
-                              "not overloaded, and that ip= is an ESXi host%s" % (
-                                  address_of(self._login), bound, quoted_words(self._trace())))
+            while not self._has_come(ready, deadline, self._answer_prompt):
+                raise self._failure("no answer to the login within %.0f s" % bound,
+                                    "check that the host is not overloaded, and that ip= is an "
+                                    "ESXi host")
         except SessionLost:
             raise why_login_failed(self._login, self._trace())
-        del self._received["answers"][: ready.search(self._received["answers"]).end()]
+        if self._answers.match.group(1) != READY.encode():
+            raise LoginFailed("%s: the restricted key was made by an older esxi-fence-key; make "
+                              "its line of authorized_keys anew" % address_of(self._login))
 
-    def run(self, command, bound):
-        """The Answer to one command; SessionSilent after bound seconds, SessionLost if cut."""
-        tag = binascii.hexlify(os.urandom(15)).decode()
+    def ask(self, commands, bound):
+        """The Answers to one or two commands run side by side, in their order.
+
+        None for each that did not come within bound seconds; then the session is of no use any
+        more. Raises SessionLost.
+        """
+        tag = binascii.hexlify(os.urandom(15))
         deadline = time.monotonic() + bound
-        answer_ends = re.compile(rb"\n%s ([0-9]+)\r?\n" % tag.encode())
+        answers = [None, None]
+        one, two = [command.encode("utf-8", "surrogateescape") for command in commands + [""]][:2]
         try:
-            self._send("%s %s\n" % (tag, command), deadline)
-            searched = 0
-            end = None
-            while not end:
-                self._receive(deadline)
-                answers = self._received["answers"]
-                end = answer_ends.search(answers, searched)
-                searched = max(0, len(answers) - len(tag) - 8)
-        except SessionSilent:
-            raise SessionSilent('%s gave no answer to "%s" within %.0f s; hostd may hang: see '
-                                "/etc/init.d/hostd status on the host"
-                                % (self._login.host, one_line(command, 60), bound))
+            self._send(b"%s\n%s\n%s\n" % (tag, one, two), deadline)
+            for place in (1, 0):  # the second one's answer comes first
+                end = re.compile(b"\n%s\\.%d ([0-9]+)\r?\n" % (tag, place + 1))
+                if not self._has_come(end, deadline):
+                    break
+                text = self._answers.before.decode("utf-8", "surrogateescape")
+                answers[place] = Answer(int(self._answers.match.group(1)), text)
         except SessionLost:
             raise SessionLost('%s: the connection broke while "%s" ran; try again%s' % (
-                address_of(self._login), one_line(command, 60), quoted_words(self._trace())))
-        text = bytes(answers[: end.start()]).decode("utf-8", "surrogateescape")
-        answer = Answer(int(end.group(1)), text)
-        del answers[: end.end()]
-        return answer
+                address_of(self._login), one_line(commands[0], 60), quoted_words(self._trace())),
+                answers=answers[: len(commands)])
+        return answers[: len(commands)]
 
     def close(self):
-        """End ssh at once; there is nothing to wait for."""
-        self._ssh.kill()
-        for pipe in (self._ssh.stdin, self._ssh.stdout, self._ssh.stderr):
+        """End ssh and what it started at once; there is nothing to wait for."""
+        try:
+            os.killpg(self._ssh.pid, signal.SIGKILL)
+            self._ssh.wait(2)
+        except (OSError, subprocess.TimeoutExpired):
+            pass  # it has ended, or the kernel will see to it
+        for pipe in (self._ssh.stdin, self._ssh.stdout):
             try:
                 pipe.close()
             except OSError:  # what was not sent yet need not arrive any more
                 continue
-        self._ssh.wait()
-        self._close_terminal()
-
-    def _close_terminal(self):
         os.close(self._terminal)
-        os.close(self._ssh_terminal)
 
-    def _send(self, line, deadline):
-        data = line.encode("utf-8", "surrogateescape")
-        writable = select.poll()
-        writable.register(self._to_host, select.POLLOUT)
-        while data:
-            if not writable.poll(max(0, deadline - time.monotonic()) * 1000):
-                raise SessionSilent()
-            try:
-                data = data[os.write(self._to_host, data) :]
-            except OSError:
-                raise SessionLost()
+    def _has_come(self, pattern, deadline, meanwhile=lambda: None):
+        """Read the host's answers up to pattern; False where it has not come by the deadline.
 
-    def _receive(self, deadline):
-        """Sort what ssh sends into its buffers; the end of its output is SessionLost."""
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise SessionSilent()
-        for descriptor, _ in self._poll.poll(left * 1000):
-            source = self._sources[descriptor]
-            if self._read(descriptor):
-                continue
-            if source == "answers":
-                self._read_last_words()
-                raise SessionLost()
-            self._poll.unregister(descriptor)
+        What ssh says is read as well, so that it never waits for a reader. SessionLost at the end.
+        """
+        while True:
+            found = self._answers.expect([pattern, pexpect.TIMEOUT, pexpect.EOF], timeout=0)
+            self._hear()
+            if found == 0:
+                return True
+            if found == 2 or len(self._answers.before) > MOST_OUTPUT:
+                self._hear_last_words()
+                raise SessionLost("the connection broke")
+            meanwhile()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            select.select(self._listened_to, [], [], left)
 
-    def _read(self, descriptor):
-        buffer = self._received[self._sources[descriptor]]
+    def _hear(self):
+        if self._terminal in self._listened_to:
+            if self._words.expect([pexpect.TIMEOUT, pexpect.EOF], timeout=0):
+                self._listened_to.remove(self._terminal)
+            self._said = self._words.before.decode("utf-8", "replace").replace("\r", "")
+
+    def _hear_last_words(self):
+        until = time.monotonic() + 1
+        while self._terminal in self._listened_to and time.monotonic() < until:
+            select.select([self._terminal], [], [], 0.1)
+            self._hear()
         try:
-            data = os.read(descriptor, 65536)
-        except OSError:  # a terminal without its other end
-            return False
-        buffer.extend(data)
-        if len(buffer) > MOST_OUTPUT:
-            raise SessionLost()
-        return bool(data)
+            self._ssh.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass  # then it has no exit status to tell
 
-    def _read_last_words(self):
-        words = self._ssh.stderr.fileno()
-        last = select.poll()
-        last.register(words, select.POLLIN)
-        deadline = time.monotonic() + 1
-        while last.poll(max(0, deadline - time.monotonic()) * 1000) and self._read(words):
-            continue
-        while self._ssh.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+    def _send(self, data, deadline):
+        while data:
+            _, ready, _ = select.select([], [self._ssh.stdin], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                return
+            try:
+                data = data[os.write(self._ssh.stdin.fileno(), data) :]
+            except OSError:
+                raise SessionLost("the connection broke")
 
     def _answer_prompt(self):
-        """Answer what ssh asks: the host key once, the password or passphrase once."""
-        asked = bytes(self._received["prompt"][self._answered_up_to :]).decode("utf-8", "replace")
-        question = asked.replace("\r", "\n").rpartition("\n")[2].strip()
-        if not question:
+        """Give ssh the secret, once, when it waits for one.
+
+        The sign is that ssh keeps the echo of its terminal off, which no text can bring about. The
+        prompt has come when it ends like one, or when nothing more comes.
+        """
+        if self._terminal not in self._listened_to or self._has_echo():
             return
-        if "(yes/no" in question and not self._host_key_accepted:
-            self._host_key_accepted = True
-            self._type("yes")
-        elif self._echo_is_off():
-            self._give_secret(question)
-
-    def _echo_is_off(self):
-        # ssh switches the echo off before it asks for a secret: the sign that it waits for one
-        return not termios.tcgetattr(self._ssh_terminal)[3] & termios.ECHO
-
-    def _give_secret(self, question):
+        if not re.search(r"(?i)(password|passphrase for .*): ?\Z", self._said):
+            while select.select([self._terminal], [], [], 0.05)[0] and self._has_words():
+                self._hear()
+        question = self._said[self._answered_up_to or 0 :].strip().rpartition("\n")[2].strip()
+        if not question or self._has_echo():
+            return
+        if self._answered_up_to is not None:
+            raise self._failure(*ASKED_AGAIN)
         is_passphrase = "passphrase" in question.lower()
-        fits = is_passphrase == bool(self._login.key) and re.search("passw|passph", question, re.I)
-        if self._secret_given:
-            raise why_refused(self._login, self._trace())
-        if not fits or self._login.secret is None:
-            what = "the passphrase of the key in password=" if is_passphrase else "another login"
-            raise LoginRefused('%s: ssh asks "%s" and there is no answer to that; give %s'
-                               % (address_of(self._login), one_line(question), what))
-        self._secret_given = True
-        self._type(self._login.secret)
+        if self._login.secret is None or is_passphrase != bool(self._login.key):
+            cure = "the passphrase of the key in password=" if is_passphrase else "another login"
+            raise self._failure('ssh asks "%s" and there is no answer to that' % one_line(question),
+                                "give " + cure)
+        self._answered_up_to = len(self._said)
+        secret = self._login.secret.encode("utf-8", "surrogateescape")
+        os.write(self._terminal, secret + b"\n")
 
-    def _type(self, line):
-        os.write(self._terminal, (line + "\n").encode("utf-8", "surrogateescape"))
-        self._answered_up_to = len(self._received["prompt"])
+    def _has_words(self):
+        return self._terminal in self._listened_to
+
+    def _has_echo(self):
+        return termios.tcgetattr(self._terminal)[3] & termios.ECHO != 0
+
+    def _failure(self, cause, cure):
+        return login_failure(self._login, self._trace(), cause, cure)
 
     def _trace(self):
-        words, prompts, printed = (self._received[source].decode("utf-8", "replace")
-                                   for source in ("words", "prompt", "answers"))
-        said = [line.strip() for line in words.splitlines() if line.strip()]
-        return Trace([line for line in said if not SSH_REMARKS.match(line)], prompts,
-                     one_line(printed, 100), self._secret_given, self._ssh.poll())
+        lines = [line.strip() for line in self._said.split("\n") if line.strip()]
+        words = [line for line in lines if not SSH_REMARKS.match(line)]
+        printed = (self._answers.before or b"") if isinstance(self._answers.before, bytes) else b""
+        return Trace(words, one_line(printed.decode("utf-8", "replace"), 100),
+                     self._answered_up_to is not None, self._ssh.poll())
 
 
-# what there is to tell why a login failed: ssh's words, its prompts, what came on its stdout,
-# whether it was given the password or passphrase, and its exit status
-Trace = namedtuple("Trace", "words prompts printed secret_given status")
+# what there is to tell why a login failed: ssh's words, what came on its stdout, whether it was
+# given the password or passphrase, and its exit status
+Trace = namedtuple("Trace", "words printed secret_given status")
 
-# what ssh remarks without that anything is wrong
-SSH_REMARKS = re.compile(r"Warning: Permanently added|\*\* ")
+# what ssh remarks without that anything is wrong, and its prompts
+SSH_REMARKS = re.compile(r"Warning: Permanently added|\*\* |debug[123]: |.*(?i:password|passphrase"
+                         r".*): ?\Z")
+ASKED_AGAIN = ("the host refused the password",
+               "correct password=; five wrong ones lock the account for 15 minutes, and a locked "
+               "account refuses the right one too")
+DENIED_BY_SSH = r"Permission denied \(|Too many authentication failures"
+CLOSED = r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe"
+# when: with a key, with a password; given: after the secret was typed, else before it. What ssh
+# says last, the cause, and what to do; %(1)s is what the pattern's group found.
+LOGIN_FAILURES = (
+    ("", r"IDENTIFICATION HAS CHANGED",
+     "the host key has changed; if the host was not installed anew, somebody may listen in",
+     "else forget the old key: ssh-keygen -R '%(name)s' -f %(file)s"),
+    ("", r"Host key verification failed", "the host key is not in %(pinned)s",
+     "add it after checking its fingerprint: ssh-keyscan -p %(port)s %(host)s >>%(file)s"),
+    ("key", r"are too open", "the identity file %(key)s can be read by others",
+     "protect it: chmod 600 %(key)s"),
+    ("key", r'(Load key ".*)', "the identity file %(key)s is no usable private key: %(1)s",
+     "give the file without .pub"),
+    ("key given", DENIED_BY_SSH, "the host did not log in with %(key)s",
+     "the passphrase in password= is wrong, or the host does not know the key"),
+    ("key", DENIED_BY_SSH, "the host refused the key %(key)s",
+     "put its public half into /etc/ssh/keys-%(user)s/authorized_keys on the host; ESXi 8 takes "
+     "RSA and ECDSA, no ed25519"),
+    ("password", r"(?i)\block|tally_vob", "the account is probably locked",
+     "wait 15 minutes without a login (Security.AccountUnlockTime), then try again"),
+    ("password given", DENIED_BY_SSH, *ASKED_AGAIN),
+    ("password given", r"Connection to \S+ port \d+ timed out",
+     "the host did not judge the password in time", "see whether it is overloaded"),
+    ("password given", CLOSED, "the host closed the connection on the password",
+     "check password= before the next try; five wrong ones lock the account"),
+    ("password", r"Permission denied \(((?![^)]*(?:keyboard|password)).*)\)",
+     "the host takes no password, only %(1)s",
+     "use a key with identity_file=, or allow passwords in its sshd_config"),
+    ("password", DENIED_BY_SSH, "no password was asked for",
+     "take out of ssh_options what switches passwords off, such as BatchMode"),
+    ("", r"Could not resolve hostname|[Nn]ame resolution|Name or service not known",
+     "the name cannot be resolved", "check ip= and the DNS or /etc/hosts of this node"),
+    ("", r"Connection refused", "nothing listens there",
+     "start SSH on the host (TSM-SSH, policy 'start and stop with host') or check ipport="),
+    ("", r"No route to host|Network is unreachable|Cannot assign requested address|Invalid argument",
+     "the network does not lead there", "check ip=, the cabling and the routes of this node"),
+    ("", r"during banner exchange|Connection to \S+ port \d+ timed out",
+     "something takes connections there, but does not speak SSH in time",
+     "check ip= and ipport=, and whether the host is overloaded"),
+    ("", r"[Cc]onnection timed out|Operation timed out", "no answer from that address",
+     "check ip=, that the host is up and that no firewall drops SSH"),
+    ("", r"no matching host key type found\. Their offer: ([^\s,]+)",
+     "ssh and the host share no algorithm", "if the host cannot be updated, add to ssh_options: "
+     "-o HostKeyAlgorithms=+%(1)s -o PubkeyAcceptedAlgorithms=+%(1)s"),
+    ("", r"no matching key exchange method found\. Their offer: ([^\s,]+)",
+     "ssh and the host share no algorithm",
+     "if the host cannot be updated, add to ssh_options: -o KexAlgorithms=+%(1)s"),
+    ("", r"no matching (?:cipher|MAC) found\. Their offer: ([^\s,]+)",
+     "ssh and the host share no algorithm",
+     "if the host cannot be updated, allow %(1)s with Ciphers or MACs in ssh_options"),
+    ("", r"Bad configuration option|[Uu]nsupported option|unknown option|command-line:? line"
+     r"|usage: ssh|Unknown (?:cipher|mac) type|user config file",
+     "ssh does not accept an option", "correct ssh_options="),
+    ("", CLOSED, "the host closed the connection, as a busy or starting sshd does",
+     "try again, or raise MaxStartups in its sshd_config"),
+)
 
 
 def address_of(login):
@@ -676,474 +731,490 @@ def quoted_words(trace):
     return ' (ssh: "%s")' % one_line(trace.words[-1]) if trace.words else ""
 
 
+def login_failure(login, trace, cause, cure, **facts):
+    """The LoginFailed for a cause; after the secret was given it is final."""
+    denied = any(re.search(DENIED_BY_SSH, line) for line in trace.words[-3:])
+    return LoginFailed("%s: %s; %s%s" % (address_of(login), cause, cure, quoted_words(trace)),
+                       final=trace.secret_given or denied, **facts)
+
+
 def why_login_failed(login, trace):
-    """The LoginFailed for an ssh that ended before the shell was ready."""
-    last = "\n".join(trace.words[-3:])
-    if re.search(r"Permission denied \(|Too many authentication failures", last):
-        return why_refused(login, trace)
-    if "Host key verification failed" in last:
-        cause, cure = _about_host_key(login, trace)
-    else:
-        cause, cure = _about_connection(last, trace)
-    closed = trace.status == 255 and re.search(CLOSED, last)
-    if trace.secret_given and re.search(r"Connection to \S+ port \d+ timed out", last):
-        cause, cure = "the host did not judge the password in time", "see whether it is overloaded"
-    if closed and trace.secret_given:
-        cause = "the host closed the connection on the password"
-        cure = "check password= before the next try; five wrong ones lock the account"
-    kind = HostBusy if closed and not trace.secret_given else LoginFailed
-    return kind("%s: %s; %s%s" % (address_of(login), cause, cure, quoted_words(trace)))
-
-
-def _about_connection(last, trace):
-    for pattern, cause, cure in LOGIN_FAILURES:
-        found = re.search(pattern, last) if trace.status == 255 else None
-        if found:
-            return cause, cure(found) if callable(cure) else cure
-    if trace.status == 255 and not trace.words:
-        return ("ssh ended without a word",
-                "take -q, -E and LogLevel out of ssh_options to see why")
-    return ("the session ended before its shell was ready",
-            "see whether the user may use the ESXi Shell%s"
-            % (' (host: "%s")' % trace.printed if trace.printed else ""))
-
-
-def _algorithm_options(found):
-    """The ssh_options that make ssh and an old host share an algorithm again (facts: 7.1)."""
-    option = {"host key type": "HostKeyAlgorithms", "key exchange method": "KexAlgorithms",
-              "cipher": "Ciphers", "MAC": "MACs"}[found.group("kind")]
-    offer = found.group("offer").split(",")[0]
-    extra = " -o PubkeyAcceptedAlgorithms=+ssh-rsa" if offer == "ssh-rsa" else ""
-    return 'if the host cannot be updated, add to ssh_options: -o %s=+%s%s' % (option, offer, extra)
-
-
-CLOSED = r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe"
-# what ssh says last, the cause, and what to do about it
-LOGIN_FAILURES = (
-    (r"Could not resolve hostname|[Nn]ame resolution|Name or service not known",
-     "the name cannot be resolved", "check ip= and the DNS or /etc/hosts of this node"),
-    (r"Connection refused", "nothing listens there",
-     "start SSH on the host (TSM-SSH, policy 'start and stop with host') or check ipport="),
-    (r"No route to host|Network is unreachable|Cannot assign requested address|Invalid argument",
-     "the network does not lead there", "check ip=, the cabling and the routes of this node"),
-    (r"during banner exchange|Connection to \S+ port \d+ timed out",
-     "something takes connections there, but does not speak SSH in time",
-     "check ip= and ipport=, and whether the host is overloaded"),
-    (r"[Cc]onnection timed out|Operation timed out", "no answer from that address",
-     "check ip=, that the host is up and that no firewall drops SSH"),
-    (r"no matching (?P<kind>host key type|key exchange method|cipher|MAC) found\. "
-     r"Their offer: (?P<offer>\S+)", "ssh and the host share no algorithm", _algorithm_options),
-    (r"Bad configuration option|[Uu]nsupported option|unknown option|command-line:? line|usage: ssh"
-     r"|Unknown (?:cipher|mac) type|user config file",
-     "ssh does not accept an option", "correct ssh_options="),
-    (CLOSED, "the host closed the connection, as a busy or starting sshd does",
-     "try again, or raise MaxStartups in its sshd_config"),
-)
-
-
-def why_refused(login, trace):
-    """The LoginRefused for a host that wants no more of us: one cause, one thing to do."""
-    cause, cure = _about_key(login, trace) if login.key else _about_password(trace)
-    return LoginRefused("%s: %s; %s%s" % (address_of(login), cause, cure, quoted_words(trace)))
-
-
-def _about_key(login, trace):
-    words = "\n".join(trace.words)
-    if "are too open" in words:
-        return "the identity file %s can be read by others" % login.key, (
-            "protect it: chmod 600 %s" % shlex.quote(login.key))
-    bad_key = re.search(r'^Load key ".*', words, re.MULTILINE)
-    if bad_key:
-        return "the identity file %s is no usable private key: %s" % (
-            login.key, one_line(bad_key.group())), "give the file without .pub"
-    if trace.secret_given:
-        return ("the host did not log in with %s" % login.key,
-                "the passphrase in password= is wrong, or the host does not know the key")
-    cure = "put its public half into /etc/ssh/keys-%s/authorized_keys on the host" % login.user
-    if _is_ed25519(login.key):
-        cure += ", as RSA or ECDSA: ESXi 8 refuses ed25519 keys"
-    return "the host refused the key %s" % login.key, cure
-
-
-def _about_password(trace):
-    said = trace.prompts + " ".join(trace.words[-5:])
-    if re.search(r"\block", said, re.IGNORECASE):
-        return ("the account is probably locked",
-                "wait 15 minutes without a login (Security.AccountUnlockTime), then try again")
-    if not trace.secret_given:
-        methods = re.findall(r"Permission denied \((.*?)\)", said)
-        if methods and not re.search("keyboard-interactive|password", methods[-1]):
-            return ("the host takes no password, only %s" % methods[-1],
-                    "use a key with identity_file=, or allow passwords in its sshd_config")
-        return ("no password was asked for",
-                "take out of ssh_options what switches passwords off, such as BatchMode")
-    return ("the host refused the password",
-            "correct password=; five wrong ones lock the account for 15 minutes, and a locked "
-            "account refuses the right one too")
-
-
-def _is_ed25519(path):
-    try:
-        with open(path, "rb") as key:
-            body = b"".join(line for line in key.read(65536).split(b"\n") if b"-----" not in line)
-        return b"ssh-ed25519" in binascii.a2b_base64(body)
-    except (OSError, ValueError):
-        return False
-
-
-def _about_host_key(login, trace):
+    """The LoginFailed for an ssh that ended before the loop was ready."""
+    said = "\n".join(trace.words)
+    pinned = login.pinned or "known_hosts"
+    offending = re.search(r"^Offending \S+ key in (.+):[0-9]+$", said, re.MULTILINE)
+    known = login.pinned or (offending.group(1) if offending else "~/.ssh/known_hosts")
     name = login.host if login.port == "22" else "[%s]:%s" % (login.host, login.port)
-    if not any("IDENTIFICATION HAS CHANGED" in line for line in trace.words):
-        return "the host key is not in %s" % (login.pinned or "known_hosts"), (
-            "add it after checking its fingerprint: ssh-keyscan -p %s %s%s" % (
-                login.port, login.host,
-                " >>" + shlex.quote(login.pinned) if login.pinned else ""))
-    known = re.search(r"^Offending \S+ key in (.+):[0-9]+$", "\n".join(trace.words), re.MULTILINE)
-    file = login.pinned or (known.group(1) if known else None)
-    return ("the host key has changed; if the host was not installed anew, somebody may listen in",
-            "else forget the old key: ssh-keygen -R '%s'%s"
-            % (name, " -f " + shlex.quote(file) if file else ""))
+    for when, pattern, cause, cure in LOGIN_FAILURES if trace.status == 255 else ():
+        found = re.search(pattern, said)
+        fits = when.split() in ([], ["key"] if login.key else ["password"],
+                                ["key" if login.key else "password", "given"])
+        if not found or not fits or ("given" in when and not trace.secret_given):
+            continue
+        words = {"name": name, "file": shlex.quote(known), "pinned": pinned, "host": login.host,
+                 "port": login.port, "user": login.user, "key": login.key,
+                 "1": one_line(found.group(found.lastindex or 0))}
+        return login_failure(login, trace, cause % words, cure % words,
+                             busy=pattern is CLOSED and not trace.secret_given)
+    if trace.status == 255 and not trace.words:
+        return login_failure(login, trace, "ssh ended without a word",
+                             "take -q, -E and LogLevel out of ssh_options to see why")
+    heard = ' (host: "%s")' % trace.printed if trace.printed else ""
+    return login_failure(login, trace, "the session ended before its shell was ready",
+                         "see whether the user may use the ESXi Shell" + heard)
 
 
 # ---------------------------------------------------------------------------------------------
 # 3. The host
 # ---------------------------------------------------------------------------------------------
 
-VM = namedtuple("VM", "plug name vmid file")
-# what a first look found out: the VM, its power state, and the trouble that kept one of them away
-Look = namedtuple("Look", "vm state trouble")
+# vmid and file are None where hostd has no row for the VM or was not heard; uuid where not known
+VM = namedtuple("VM", "vmid name file uuid")
+# hostd's word on a VM's power, and the running VMs (None: the list was not sound) beside it
+Sight = namedtuple("Sight", "vm state processes")
 # seconds: for a login, for one question, for one power command
 Bounds = namedtuple("Bounds", "login question power")
-KILLS = ("soft", "hard", "force")
-VMX_PATTERN = r"^(uuid\.bios|vc\.uuid|checkpoint\.vmstate) *="
-LONGEST_COMMAND = 60000
-# seconds for the list of processes of a tool that was silent before
-SECOND_BOUND = 4
-# with less time than this left, seconds, only the strongest kill is tried
-TIME_FOR_GENTLE_KILLS = 18
+OTHER_TOOL = {"localcli": "esxcli", "esxcli": "localcli"}
+VMX_PATTERN = "^(uuid.bios|vc.uuid|checkpoint.vmstate) *="
+LONGEST_COMMAND = 30000  # bytes: a request must fit into a pipe
+# seconds until the next try where the host hung up before it asked who is there
+BUSY_PAUSES = (0.5, 1, 2, 3, 4, 5)
 
 
 class EsxiHost:
-    """An ESXi host: what it runs, and the power of its VMs, all before one deadline.
+    """An ESXi host: which VM a plug means and what its power is, all before one deadline.
 
-    grace: seconds for the answers that a late login leaves beyond the deadline.
+    session: makes a session of a Login; clock: monotonic() and sleep(), as in the module time.
     """
 
-    def __init__(self, login, bounds, deadline, grace=0.0):
+    def __init__(self, login, bounds, deadline, session, clock):
         self._login = login
         self._bounds = bounds
-        self._grace = grace
         self.deadline = deadline
+        self._new_session = session
+        self.clock = clock
         self._session = None
-        self._inventory = None
+        self._refusal = None
+        self._lister = "localcli"  # the tool that lists processes; it needs no hostd
         self._volumes = {}
-        self._silent = set()
 
     # -- talking to it
 
     def left(self):
         """Seconds until the verdict is due."""
-        return self.deadline - time.monotonic()
+        return self.deadline - self.clock.monotonic()
 
-    def ask(self, command, bound=None):
-        """The Answer to a command. A session that failed is dropped; the next ask logs in anew."""
-        if self.left() < 0.3:
-            raise TimeIsUp("no time left to ask %s" % self._login.host)
-        if self._session is None:
-            self._session = self._log_in()
-        bound = min(bound or self._bounds.question, max(0.1, self.left()))
-        started = time.monotonic()
-        try:
-            answer = self._session.run(command, bound)
-        except LineError:
+    def ask(self, *commands, bound=None):
+        """The Answers to one or two commands run side by side, None for each that did not come.
+
+        What only reads is asked once more where the connection broke.
+        """
+        only_reads = not any(re.search(r"power\.o|process kill", command) for command in commands)
+        for may_repeat in (only_reads, False):
+            if self.left() < 0.3:
+                raise TimeIsUp("no time left to ask %s" % self._login.host)
+            self._session = self._session or self._log_in()
+            started = self.clock.monotonic()
+            bound = min(bound or self._bounds.question, max(0.1, self.left()))
+            try:
+                answers = self._session.ask(list(commands), bound)
+                break
+            except SessionLost as lost:
+                self.hang_up()
+                if not may_repeat or self.left() < 2:
+                    raise
+                logging.warning("%s; asking again", lost)
+        if None in answers:
             self.hang_up()
-            raise
-        logging.debug('asked "%s": exit status %d, %s, %.1f s', one_line(command, 100),
-                      answer.status, describe(answer), time.monotonic() - started)
-        refusal = KEY_REFUSES.search(answer.text) if answer.status else None
-        if refusal:
-            raise NotAllowed("%s: %s" % (self._login.host, one_line(refusal.group())))
-        return answer
+        for command, answer in zip(commands, answers):
+            logging.debug('asked "%s": %s, %.1f s', one_line(command, 100), describe(answer),
+                          self.clock.monotonic() - started)
+            refusal = KEY_REFUSES.search(answer.text) if answer and answer.status else None
+            if refusal:
+                raise NotAllowed("%s: %s" % (self._login.host, one_line(refusal.group())))
+        return answers
 
     def hang_up(self):
-        """Drop the session, if there is one."""
+        """Drop the session, if there is one; the next question logs in anew."""
         if self._session is not None:
             self._session.close()
         self._session = None
 
     def _log_in(self):
-        try:
-            return self._log_in_once()
-        except HostBusy as busy:
-            logging.warning("%s; one more try", busy)
-            time.sleep(1)
-            return self._log_in_once()
+        for pause in BUSY_PAUSES:
+            if self._refusal:
+                raise self._refusal
+            try:
+                return self._log_in_once()
+            except LoginFailed as failure:
+                self._refusal = failure if failure.final else None
+                if not failure.busy or self.left() < pause + 2:
+                    raise
+                logging.warning("%s; one more try", failure)
+                self.clock.sleep(pause)
+        return self._log_in_once()
 
     def _log_in_once(self):
-        started = time.monotonic()
-        session = Session(self._login)
+        started = self.clock.monotonic()
+        session = self._new_session(self._login)
         try:
             session.open(min(self._bounds.login, max(0.1, self.left())))
         except BaseException:
             session.close()
             raise
-        logging.info("logged in to %s, %.1f s", self._login.host, time.monotonic() - started)
-        self.deadline = max(self.deadline, time.monotonic() + self._grace)
+        logging.info("logged in to %s, %.1f s", self._login.host, self.clock.monotonic() - started)
         return session
 
-    def again(self, question):
-        """question() once more where the line or hostd failed it and there is time for it."""
-        try:
-            return question()
-        except (LineError, HostdFailed) as error:
-            if self.left() < 3:
-                raise
-            logging.warning("%s; asking again", error)
-            time.sleep(0.3)
-            return question()
+    def _ask_hostd(self, question, parse, beside=True):
+        """(what parse makes of hostd's answer, the processes), asked side by side.
 
-    # -- which VM
-
-    def inventory(self, anew=False):
-        """The host's registered VMs; HostdFailed where it does not list them, NotAllowed."""
-        if self._inventory is None or anew:
-            answer = self.ask("vim-cmd vmsvc/getallvms")
+        Asked twice where the answer is damaged, or where both are silent, which is what localcli
+        looks like when it hangs: then esxcli lists from now on. Raises HostdSilent, NotAllowed.
+        """
+        processes = None
+        for again in (True, False):
+            lists = [self._lister + " vm process list"] if beside else []
+            answer, listed = (self.ask(question, *lists) + [None])[:2]
+            latest = parse_processes(listed) if listed else None
+            processes = processes if latest is None else latest
+            if latest is None and beside:
+                self._lister = OTHER_TOOL[self._lister]
+            if answer is None and (listed or not again or not beside):
+                raise HostdSilent(
+                    '%s gave no answer to "%s" within %.0f s; hostd may hang: see '
+                    "/etc/init.d/hostd status on the host"
+                    % (self._login.host, question, self._bounds.question), processes=processes)
+            parsed = parse(answer) if answer else None
+            if parsed is not None:
+                return parsed, processes
             self._check_may_ask(answer)
-            try:
-                self._inventory = parse_inventory(answer)
-            except HostdFailed as error:
-                raise HostdFailed("%s: %s; see /etc/init.d/hostd status on the host"
-                                  % (self._login.host, error))
-        return self._inventory
+        raise HostdSilent('%s: "%s" failed: %s; see /etc/init.d/hostd status on the host'
+                          % (self._login.host, question, reason_in(answer)), processes=processes)
 
     def _check_may_ask(self, answer):
-        if answer.status == 127:
+        if answer and answer.status == 127:
             raise NotAllowed("%s: its shell has no vim-cmd, so this is not an ESXi host; check ip= "
                              '(host: "%s")' % (self._login.host, reason_in(answer)))
-        if answer.status != 0 and DENIED.search(answer.text):
+        if answer and answer.status and DENIED.search(answer.text):
             raise NotAllowed("%s: the user %s may not run vim-cmd; give it the Administrator role "
                              '(host: "%s")'
                              % (self._login.host, self._login.user, reason_in(answer)))
 
-    def find(self, plug, anew=False):
-        """The one VM a plug means: its exact display name, or its UUID; NoSuchVM, AmbiguousVM."""
-        named = [row for row in self.inventory(anew).rows if plug in row.names]
-        alike = self._with_uuid(plug) if plain_uuid(plug) else []
-        rows = distinct(named + alike)
-        in_doubt = len(rows) > 1 or any(row.doubtful for row in rows)
-        found = self._settled(rows, plug) if in_doubt else rows
-        if len(found) < len(rows) and not anew:
-            # what hostd does not confirm may be the row of a VM that got a new Vmid since
-            return self.find(plug, anew=True)
-        if named and not self.inventory().complete:
-            self._check_unlisted_twins(plug)
-        if len(found) > 1:
+    # -- which VM
+
+    def look(self):
+        """(Inventory, processes): what is registered and what runs, asked side by side."""
+        return self._ask_hostd("vim-cmd vmsvc/getallvms", parse_inventory)
+
+    def inventory(self):
+        """The Inventory alone, which is all that a list needs."""
+        return self._ask_hostd("vim-cmd vmsvc/getallvms", parse_inventory, beside=False)[0]
+
+    def sight(self, plug):
+        """The Sight of the VM a plug means. NoSuchVM, AmbiguousVM, HostdSilent with what is known.
+
+        Looks twice before it says that there is no such VM: its Vmid may have changed meanwhile.
+        """
+        for again in (True, False):
+            vm = None
+            inventory, processes = self.look()
+            try:
+                vm = self.find(plug, inventory, processes)
+                return self.look_at(vm)
+            except NoSuchVM:
+                if not again:
+                    raise
+            except HostdSilent as silence:
+                silence.vm = vm
+                silence.processes = silence.processes or processes
+                raise
+
+    def look_at(self, vm):
+        """A Sight of a VM: hostd's word on its power beside the processes. NoSuchVM, HostdSilent"""
+        def parse(answer):
+            is_gone = fault_in(answer) in ("NotFound", "ManagedObjectNotFound")
+            return "gone" if is_gone else parse_power_state(answer)
+
+        state, processes = self._ask_hostd("vim-cmd vmsvc/power.getstate " + vm.vmid, parse)
+        if state == "gone":
+            raise NoSuchVM("%s: %s has left the list of VMs; try again"
+                           % (self._login.host, describe_vm(vm)))
+        return Sight(vm, state, processes)
+
+    def find(self, plug, inventory, processes):
+        """The one registered VM of this display name or BIOS UUID, as two witnesses tell it.
+
+        They are the inventory and the process list where they agree on name and file; else hostd's
+        get.summary of the Vmid. Raises NoSuchVM, AmbiguousVM, HostdSilent.
+        """
+        if processes is None and not inventory.complete:
+            raise HostdSilent("%s: which VM is called %s cannot be settled: the host cannot read "
+                              "all its VMs, and does not list those that run"
+                              % (self._login.host, show(plug)))
+        uuid = plain_uuid(plug)
+        running = [process for process in processes or [] if is_called(process, plug, uuid)]
+        rows = inventory.rows(plug)
+        if uuid:
+            rows += [row for process in running
+                     for row in inventory.rows(process.name, below_volume(process.file))]
+            rows += self._rows_with_uuid(uuid, inventory, bool(rows))
+        rows = list(OrderedDict((row.vmid, row) for row in rows).values())
+        found = [self._confirmed(row, plug, uuid, running if len(rows) == 1 else [], inventory)
+                 for row in rows]
+        found = [vm for vm in found if vm]
+        strangers = [process for process in running
+                     if not any(is_file_of(vm.file, process) for vm in found)]
+        if len(found) > 1 or found and (strangers or len(running) > 1):
             raise AmbiguousVM("%s: %s means several VMs: %s; rename one of them, or use a UUID" % (
-                self._login.host, show(plug), " and ".join(map(describe_row, found))))
+                self._login.host, show(plug), " and ".join(
+                    [describe_vm(vm) + " " + vm.file for vm in found]
+                    + [describe_process(process) for process in strangers or running[1:]])))
         if not found:
-            return self._not_found(plug, anew)
-        name = plug if plug in found[0].names else found[0].names[0]
-        return VM(plug, name, found[0].vmid, found[0].file)
+            raise self._no_such_vm(plug, inventory, processes)
+        return found[0]
 
-    def _check_unlisted_twins(self, name):
-        """Where the host cannot list all its VMs, one it leaves out may run under this name."""
-        listed = [row for row in self.inventory().rows
-                  if {name, unescaped(name)}.intersection(row.names)]
-        strangers = akin(self.processes("esxcli") or [], name)
-        for row in listed:
-            strangers = [process for process in strangers if process not in self.own(
-                strangers, name, VM(name, name, row.vmid, row.file), None)]
-        if strangers:
-            raise AmbiguousVM("%s: %s may mean another VM, which runs and which the host does not "
-                              "list: %s; unregister the one that is not meant" % (
-                                  self._login.host, show(name),
-                                  " and ".join(process.config_file for process in strangers)))
+    def _confirmed(self, row, plug, uuid, running, inventory):
+        """The VM of a row, None where it is not the one that the plug means."""
+        if len(running) == 1 and inventory.trusts(row.vmid):
+            process = running[0]
+            for same in inventory.rows(process.name, below_volume(process.file)):
+                if same.vmid == row.vmid:
+                    known = uuid if process.uuid == uuid else None
+                    return VM(row.vmid, process.name, same.file, known)
+        summary = self._summary(row.vmid)
+        if summary and (plug in spellings(summary.name) or (uuid and summary.uuid == uuid)):
+            return VM(row.vmid, summary.name, summary.file, summary.uuid)
+        return None
 
-    def _not_found(self, plug, anew):
-        if not anew:  # a list may have been cut short on its way: look twice before saying no
-            return self.find(plug, anew=True)
-        inventory = self.inventory()
-        hints = near_misses(plug, inventory.rows)
+    def _summary(self, vmid):
+        """The Summary of a Vmid, None where hostd knows no such VM; HostdSilent."""
+        def parse(answer):
+            return "gone" if fault_in(answer) else parse_summary(answer)
+
+        summary, _ = self._ask_hostd("vim-cmd vmsvc/get.summary " + vmid, parse)
+        return None if summary == "gone" else summary
+
+    def _no_such_vm(self, plug, inventory, processes):
+        hints = near_misses(plug, inventory.rows())
         near = "; did you mean %s?" % " or ".join(hints) if hints else ""
         if inventory.skipped:
             near += "; the host cannot read %d of its VMs (Skipping invalid VM %s)" % (
                 len(inventory.skipped), ", ".join(inventory.skipped[:5]))
-        raise NoSuchVM("%s: no VM is called %s%s; -o list shows the names"
-                       % (self._login.host, show(plug), near))
+        return NoSuchVM("%s: no VM is called %s%s; -o list shows the names"
+                        % (self._login.host, show(plug), near),
+                        inventory=inventory, processes=processes)
 
-    def _settled(self, rows, plug):
-        """Of doubtful rows, those that hostd confirms, with name and file as it tells them."""
-        settled = [self._settle(row, [plug] if plug in row.names else row.names) for row in rows]
-        return distinct(row for row in settled if row)
+    def _rows_with_uuid(self, uuid, inventory, is_known):
+        """The rows of VMs whose configuration file holds this BIOS UUID.
 
-    def _settle(self, row, names):
-        for _ in range(2):
-            answer = self.ask("vim-cmd vmsvc/get.summary " + row.vmid)
-            name, file = parse_summary(answer)
-            if name is not None:
-                fits = name in names and (file or row.file) in row.line
-                return row._replace(names=[name], file=file or row.file) if fits else None
-            if is_unknown_vmid(answer):
-                return None
-        if answer.status != 0:
-            raise HostdFailed("%s: hostd does not tell about %s: %s"
-                              % (self._login.host, describe_row(row), reason_in(answer)))
-        raise AmbiguousVM("%s: which VM is called %s cannot be settled: %s is in doubt, and "
-                          "get.summary tells no name for it; look for a note that imitates a list "
-                          "of VMs" % (self._login.host, show(names[0]), describe_row(row)))
-
-    def _with_uuid(self, plug):
-        wanted = plain_uuid(plug)
-        paths = {path for path, key, value in self.vmx_values(self.inventory().rows)
-                 if key in ("uuid.bios", "vc.uuid") and plain_uuid(value) == wanted}
-        return [row for row in self.inventory().rows if paths.intersection(vmx_paths(row.file))]
+        Asked even where a process bears the UUID, since a second VM may bear it too; but then a
+        datastore that is dead, and so is silent, does not keep that VM from being fenced.
+        """
+        values = self.vmx_values(inventory.rows())
+        if values is None and not is_known:
+            raise HostdSilent("%s: the configuration files cannot be read, so which VM has the "
+                              "UUID %s is not known; a datastore may be dead"
+                              % (self._login.host, show(uuid)))
+        bearers = {key: [row for row in inventory.rows() for path in vmx_paths(row.file)
+                         if plain_uuid((values or {}).get((path, key), "")) == uuid]
+                   for key in ("uuid.bios", "vc.uuid")}
+        if bearers["vc.uuid"] and not bearers["uuid.bios"]:
+            raise BadInput("%s is the vc.uuid of %s, which no list of running VMs shows; give its "
+                           "uuid.bios" % (show(uuid), show(bearers["vc.uuid"][0].name)))
+        return bearers["uuid.bios"]
 
     def vmx_values(self, rows):
-        """UUIDs and suspend images of these VMs, read from their .vmx files in one go."""
+        """{(path, key): value} for UUIDs and suspend images; None where a datastore is silent."""
         start = "grep -isHE %s /dev/null" % quote(VMX_PATTERN)
         commands = [start] if rows else []
         for path in [path for row in rows for path in vmx_paths(row.file)]:
-            if len(commands[-1]) + len(path) > LONGEST_COMMAND:
+            if len((commands[-1] + path).encode("utf-8", "replace")) > LONGEST_COMMAND:
                 commands.append(start)
             commands[-1] += " " + quote(path)
-        return [value for command in commands for value in parse_vmx_values(self.ask(command))]
-
-    def power_states(self):
-        """[(InventoryRow, state), ...] of all VMs, by two host commands however many there are."""
-        rows = self.inventory().rows
-        running = self.processes("esxcli")
-        if running is None:
-            raise HostdFailed("%s: esxcli does not list the running VMs; see /etc/init.d/hostd "
-                              "status on the host" % self._login.host)
-        processes = Counter(process.name for process in running)
-        namesakes = Counter(tuple(row.names) for row in rows)
-
-        def runs(row):
-            names = set(row.names).union(unescaped(name) for name in row.names)
-            return sum(processes[name] for name in names)
-
-        resting = [row for row in rows if not runs(row)]
-        suspended = {path for path, key, value in self.vmx_values(resting)
-                     if key == "checkpoint.vmstate" and value}
-
-        def state_of(row):
-            if not runs(row):
-                return "suspended" if suspended.intersection(vmx_paths(row.file)) else "off"
-            return "on" if runs(row) >= namesakes[tuple(row.names)] else "unknown"
-
-        return [(row, state_of(row)) for row in rows]
-
-    def is_absent(self, plug):
-        """Whether the VM is proven not to be on this host: neither registered nor running."""
-        inventory = self.inventory()
-        # an empty list is also what a damaged answer looks like: then the second tool has to agree
-        processes = self.processes("esxcli") or self.processes("localcli")
-        if not inventory.complete or processes is None or akin(processes, plug):
-            return False
-        if plain_uuid(plug) is None:
-            return True
-        known = {path for path, key, _ in self.vmx_values(inventory.rows) if key == "uuid.bios"}
-        return all(known.intersection(vmx_paths(row.file)) for row in inventory.rows)
-
-    def may_run_unlisted(self, plug):
-        """Whether a VM without a row may run: hostd cannot read all its VMs, and one is akin."""
-        if self.inventory().complete:
-            return False
-        try:
-            processes = self.processes("esxcli")
-        except SessionSilent:
-            processes = None
-        return processes is None or bool(akin(processes, plug))
+        values = {}
+        for command in commands:
+            (answer,) = self.ask(command, bound=5)
+            if answer is None:
+                return None
+            values.update(((path, key), value)
+                          for path, key, value in parse_vmx_values(answer.text))
+        return values
 
     # -- its power
 
-    def power_state(self, vm, bound=None):
-        """ "on", "off", "suspended", or None where the host gave no usable answer; NoSuchVM."""
-        answer = self.ask("vim-cmd vmsvc/power.getstate " + vm.vmid, bound)
-        if is_unknown_vmid(answer):
-            raise NoSuchVM("%s: %s has left the list of VMs; try again"
-                           % (self._login.host, describe_vm(vm)))
-        return parse_power_state(answer)
+    def is_off(self, sight, just_taken=False):
+        """Whether two witnesses say that a VM is off: hostd, and a sound list of processes.
 
-    def look(self, plug, vm=None):
-        """A Look at the VM of a plug; finds it anew where its Vmid changed meanwhile."""
-        vm = vm or self.find(plug)
-        try:
-            return Look(vm, self.power_state(vm), None)
-        except NoSuchVM:
-            vm = self.find(plug, anew=True)
-            return Look(vm, self.power_state(vm), None)
+        just_taken: hostd called it on and has itself just taken its power.off.
+        """
+        if sight.state != "off":
+            return False
+        if sight.processes is None:
+            return just_taken
+        if any(self._may_be(sight.vm, process) for process in sight.processes):
+            return False
+        return bool(sight.processes) or just_taken or self.runs_nothing()
+
+    def _may_be(self, vm, process):
+        """Whether a process may be a VM's, so that it is not off: by name, by file or by UUID.
+
+        A copy has the file's path and the UUID too; it is another VM where hostd says so.
+        """
+        if is_called(process, vm.name, None):
+            return True
+        if not is_file_of(vm.file, process) and not (vm.uuid and process.uuid == vm.uuid):
+            return False
+        path = below_volume(process.file)
+        others = [row.vmid for row in self.look()[0].rows(process.name, path) if row.vmid != vm.vmid]
+        summaries = [self._summary(vmid) for vmid in others]
+        return not any(summary and summary.name == process.name
+                       and is_file_of(summary.file, process) for summary in summaries)
+
+    def runs_nothing(self):
+        """Whether a second program agrees that no VM runs: an empty list by itself proves nothing.
+
+        That is `ps`; only where the host has no `ps` of VMware's, the other list of processes.
+        """
+        shown, listed = self.ask("ps", "esxcli vm process list", bound=5)
+        worlds = parse_worlds(shown) if shown else None
+        if worlds is not None:
+            return not any(is_of_a_vm(world.name) for world in worlds)
+        has_none = shown and (shown.status == 127 or re.match(" *PID", shown.text))
+        return bool(has_none and listed) and parse_processes(listed) == []
+
+    def is_absent(self, plug):
+        """Whether a VM is proven not to be on this host: neither registered nor running.
+
+        The list is complete, every running VM is one of its rows, and none is called so; for a
+        UUID, every row's configuration file tells another one.
+        """
+        inventory, processes = self.look()
+        if not inventory.complete or processes is None or inventory.rows(plug):
+            return False
+        if not processes and not self.runs_nothing():
+            return False
+        uuid = plain_uuid(plug)
+        if any(is_called(process, plug, uuid)
+               or not inventory.rows(process.name, below_volume(process.file))
+               for process in processes):
+            return False
+        if uuid is None:
+            return True
+        values = self.vmx_values(inventory.rows()) or {}
+        uuids = [[plain_uuid(values.get((path, "uuid.bios"), "")) for path in vmx_paths(row.file)]
+                 for row in inventory.rows()]
+        return all(any(of_row) and uuid not in of_row for of_row in uuids)
+
+    def power_states(self):
+        """[(Row, state), ...] of all VMs by a few host commands, however many there are.
+
+        Off only where two programs list the same processes and no suspend image lies there;
+        "unknown" where that is not to be had. Raises HostdSilent where nothing is known.
+        """
+        inventory, first = self.look()
+        (listed,) = self.ask(OTHER_TOOL[self._lister] + " vm process list")
+        second = parse_processes(listed) if listed else None
+        if first is None and second is None:
+            raise HostdSilent("%s does not list the running VMs; see /etc/init.d/hostd status on "
+                              "the host" % self._login.host)
+        is_sound = first is not None and second is not None and set(first) == set(second)
+        running = {below_volume(process.file): process for process in (first or []) + (second or [])}
+        names = Counter(process.name for process in running.values())
+        resting = [row for row in inventory.rows()
+                   if not any(names[name] for name in spellings(row.name))]
+        values = self.vmx_values(resting) if is_sound and (running or self.runs_nothing()) else None
+
+        def state_of(row):
+            ends = [row.file[end.end() :] for end in re.finditer(r"\] ?", row.file)]
+            processes = [running[end] for end in ends if end in running]
+            if any(process.name in spellings(row.name) for process in processes):
+                return "on"
+            if processes or row not in resting or values is None:
+                return "unknown"
+            keys = [(path, "checkpoint.vmstate") for path in vmx_paths(row.file)]
+            return "suspended" if any(values.get(key) for key in keys) else "off"
+
+        return [(row, state_of(row)) for row in inventory.rows()]
 
     def switch(self, vm, state):
-        """Send power.on or power.off; the Answer proves nothing (facts: 3.1)."""
-        started = time.monotonic()
-        answer = self.ask("vim-cmd vmsvc/power.%s %s" % (state, vm.vmid), self._bounds.power)
-        logging.info("%s: power.%s sent, %s, %.1f s", describe_vm(vm), state,
-                     "taken" if answer.status == 0 else reason_in(answer),
-                     time.monotonic() - started)
-        return answer
+        """Send power.on or power.off; whether the host took it, and why not. No proof (facts: 3.1)
+
+        Taken means exit status 0 and no fault in the text.
+        """
+        command = "vim-cmd vmsvc/power.%s %s" % (state, vm.vmid)
+        (answer,) = self.ask(command, bound=self._bounds.power)
+        if answer is None:
+            return False, "power.%s was not answered within %d s" % (state, self._bounds.power)
+        taken = answer.status == 0 and not re.search(r"fault\.|failed", answer.text)
+        reason = "" if taken else "power.%s was refused: %s" % (state, reason_in(answer))
+        logging.info("%s: power.%s sent, %s", describe_vm(vm), state, reason or "taken")
+        return taken, reason
 
     def question_of(self, vm):
         """The question a VM waits with and how to answer it, as half a sentence, or "" """
         try:
-            question = parse_question(self.ask("vim-cmd vmsvc/message " + vm.vmid, 3))
+            (answer,) = self.ask("vim-cmd vmsvc/message " + vm.vmid, bound=3)
         except FenceError as error:
             logging.info("whether a question is pending cannot be asked: %s", error)
             return ""
-        if question is None:
-            return ""
-        return ('it waits with the question "%s"; answer with: vim-cmd vmsvc/message %s %s N '
-                "(N: %s)" % (question.text, vm.vmid, question.qid, ", ".join(question.choices)))
+        question = parse_question(answer) if answer else None
+        return "" if question is None else (
+            'it waits with the question "%s"; answer with: vim-cmd vmsvc/message %s %s N '
+            "(N: %s)" % (question.text, vm.vmid, question.qid, ", ".join(question.choices)))
 
     # -- its processes
 
-    def processes(self, tool):
-        """The running VMs as esxcli or localcli lists them; None where the list is damaged."""
-        bound = SECOND_BOUND if tool in self._silent else None
-        try:
-            return parse_processes(self.ask(tool + " vm process list", bound))
-        except SessionSilent:
-            self._silent.add(tool)
-            raise
+    def processes(self, tool, volume_of=None):
+        """The running VMs as a tool lists them, None where the list is not sound.
 
-    def own(self, processes, plug, vm, sighted):
-        """The processes that are a VM's, and may be killed.
-
-        Those with its configuration file, as hostd names it, else as it was when sighted; where
-        neither is known, those with its name or UUID.
+        volume_of: a VM to learn the volume of, side by side, for own(). Plain readlink looks at
+        the link only: one that looks at a datastore that is dead would never end (facts: 6).
         """
-        files = self._config_files(vm) if vm else set()
-        if sighted and not files:
-            files = {sighted.config_file}
-        if files:
-            return [process for process in processes if process.config_file in files]
-        tails = tuple("/" + path for _, path in split_file(vm.file)) if vm else ("",)
-        return [process for process in akin(processes, vm.name if vm else plug)
-                if process.config_file.endswith(tails)]
+        commands = [tool + " vm process list"]
+        datastore = vmx_datastore(volume_of)
+        if datastore and datastore not in self._volumes:
+            commands.insert(0, "readlink " + quote("/vmfs/volumes/" + datastore))
+        answers = self.ask(*commands, bound=5)
+        if len(answers) == 2:
+            link = answers[0].text.strip().rstrip("/") if answers[0] else ""
+            self._volumes[datastore] = link.rpartition("/")[2]
+        return parse_processes(answers[-1]) if answers[-1] else None
 
-    def _config_files(self, vm):
-        """A VM's configuration file as processes show it, under its volume's UUID (facts: 6).
+    def own(self, vm, processes):
+        """The process that is a VM's for certain, and may be killed, or None.
 
-        Empty where the host does not tell which volume the datastore's name stands for.
+        By its configuration file, volume and all; by name and path where the volume's link is
+        silent or gone; by name or UUID where hostd told no file. Two, or one of that name that is
+        another VM's, is AmbiguousVM.
         """
-        if vm.file not in self._volumes:
-            files = set()
-            for datastore, path in split_file(vm.file):
-                answer = self.ask("readlink -f " + quote("/vmfs/volumes/" + datastore), 5)
-                folders = re.findall(r"^/vmfs/volumes/.+", answer.text, re.MULTILINE)
-                files.update(folder.rstrip("\r/") + "/" + path for folder in folders)
-                files.update([] if datastore else [path])
-            self._volumes[vm.file] = files
-        return self._volumes[vm.file]
+        datastore = vmx_datastore(vm)
+        volumes = {self._volumes.get(datastore), datastore} - {"", None}
 
-    def kill(self, tool, how, process, name):
-        """Kill a VM's process by soft, hard or force; the Answer proves nothing."""
-        started = time.monotonic()
-        answer = self.ask("%s vm process kill -t %s -w %s" % (tool, how, process.world_id))
-        logging.warning("%s: %s vm process kill %s sent, %s, %.1f s", name, tool, how,
-                        "taken" if answer.status == 0 else reason_in(answer),
-                        time.monotonic() - started)
-        return answer
+        def is_own(process):
+            if vm.file is None:
+                return is_called(process, vm.name, vm.uuid)
+            if not is_file_of(vm.file, process) or (vm.uuid and process.uuid != vm.uuid):
+                return False
+            if not self._volumes.get(datastore):
+                return is_called(process, vm.name, None)
+            return re.match("/vmfs/volumes/([^/]*)/", process.file).group(1) in volumes
+
+        own = [process for process in processes if is_own(process)]
+        named = [process for process in processes if is_called(process, vm.name, None)]
+        suspects = list(OrderedDict.fromkeys(own + named))
+        if len(suspects) > 1 or named and not own:
+            raise AmbiguousVM("%s: %s means several running VMs, or another one: %s; nothing more "
+                              "was killed" % (self._login.host, show(vm.name), " and ".join(
+                                  map(describe_process, suspects))))
+        return own[0] if own else None
+
+    def kill(self, tool, how, process):
+        """Kill a VM's process by soft, hard or force. No proof."""
+        command = "%s vm process kill -t %s -w %s" % (tool, how, process.world)
+        (answer,) = self.ask(command, bound=5)
+        taken = describe(answer) if answer is None or answer.status else "taken"
+        logging.warning("%s: %s vm process kill %s sent, %s", describe_process(process), tool, how,
+                        taken)
 
 
 def quote(path):
@@ -1151,222 +1222,221 @@ def quote(path):
     return "'%s'" % path.replace("'", "'\\''")
 
 
+def is_called(process, name, uuid):
+    """Whether a process bears this display name or this UUID."""
+    return process.name in spellings(name) or (uuid is not None and process.uuid == uuid)
+
+
+def vmx_datastore(vm):
+    """The name of the datastore that a VM's configuration file lies on, else ""."""
+    return vm.file[1:].rpartition("] ")[0] if vm and vm.file else ""
+
+
 def describe(answer):
     """What an answer says, short, for the log."""
+    if answer is None:
+        return "no answer"
     lines = [line for line in lines_of(answer.text) if line.strip()]
-    return '"%s"' % one_line(lines[-1], 100) if 0 < len(lines) < 4 else "%d lines" % len(lines)
-
-
-def distinct(rows):
-    """The rows without those that say the same of the same VM once more."""
-    return list(OrderedDict(((row.vmid, row.file), row) for row in rows).values())
-
-
-def akin(processes, name_or_uuid):
-    """The processes that bear this name or UUID."""
-    names = (name_or_uuid, unescaped(name_or_uuid))
-    uuid = plain_uuid(name_or_uuid)
-    return [process for process in processes
-            if process.name in names or (uuid is not None and process.uuid == uuid)]
-
-
-def describe_row(row):
-    """A row of the list of VMs, for messages."""
-    return "%s (Vmid %s, %s)" % (show(row.names[0]), row.vmid, row.file)
+    said = '"%s"' % one_line(lines[-1], 100) if 0 < len(lines) < 4 else "%d lines" % len(lines)
+    return "exit status %d, %s" % (answer.status, said)
 
 
 def describe_vm(vm):
     """A VM, for messages."""
-    return "%s (Vmid %s)" % (show(vm.name), vm.vmid)
+    return "%s (Vmid %s)" % (show(vm.name), vm.vmid) if vm.vmid else show(vm.name)
+
+
+def describe_process(process):
+    """The process of a running VM, for messages."""
+    return "%s (world %s, %s)" % (show(process.name), process.world, process.file)
+
+
+# ---------------------------------------------------------------------------------------------
+# 4. The ladder
+# ---------------------------------------------------------------------------------------------
+
+KILLS = ("soft", "hard", "force")
+# seconds between rounds; with less time left than that, only the strongest kill is tried
+PAUSES = (0.7, 1.5, 3)
+TIME_FOR_GENTLE_KILLS = 18
 
 
 class PowerOff:
-    """The ladder that switches one VM off for certain.
+    """The ladder that switches one VM off for certain, climbed until that is proven or time is up.
 
-    1. power.off, then power.getstate.  2. esxcli vm process kill soft, hard, force.  3. The same
-    through localcli where hostd is silent. Climbed again until the VM is proven off or the time
-    is up. Proof is hostd's word "Powered off"; or, where hostd is silent, that the VM's process
-    was there and is gone from the list.
+    1. power.off.  2. esxcli vm process kill soft, hard, force.  3. Where hostd is silent, the same
+    through localcli. A kill goes only to a process that is the VM's for certain.
+
+    What proves it off:
+        hostd says "Powered off", and a sound list of processes holds nothing that may be the VM
+            (an empty list: and a second program agrees that nothing runs);
+        hostd says so, called the VM on before and has just taken its power.off: its word alone,
+            where no sound list is to be had;
+        hostd is silent: the VM's own process, seen in this run, is missing three times, a second
+            apart, from localcli's list and, by World ID and Cartel ID, from `ps`; where `ps` is not
+            understood, the list must still show something that was seen beside the VM.
+    What does not:
+        an exit status, or the announcement "Powering off VM:" (facts: 3.1);
+        a fault's text that holds "(Powered off)";
+        hostd's word alone otherwise: it says so of an invalid VM that runs on (facts: 3.2);
+        a missing row, a list that failed, is damaged or is empty;
+        a process that was never seen, a name in `ps`, a World ID that is another run's.
     """
 
-    def __init__(self, host, plug, may_kill, look):
+    def __init__(self, host, plug, may_kill, sight, vm=None):
         self._host = host
-        self._plug = plug
         self._may_kill = may_kill
-        self._look = look
-        self.vm = look.vm if look else None
-        self._was_on = bool(look) and look.state == "on"
-        self._sighted = None
-        self._others_run = False
-        self._speaks = True
-        self._refusals = 0
+        self._sight = sight  # the first look, or the HostdSilent that it ended in; None: not yet
+        self._plug = plug
+        self.vm = vm or VM(None, plug, None, plain_uuid(plug))
+        self._seen = None  # the VM's own process, as it was last listed
+        self._beside = set()  # what was listed beside it, and so is not the VM
         self._tried = OrderedDict()
-        self._trouble = ""
-        self._question = None
-        self._started = time.monotonic()
+        self._trouble = self._question = ""
+        self._refusals = 0
 
     def run(self):
         """Returns when the VM is proven off; raises PowerFailed, saying what was tried."""
-        for pause in itertools.chain((0.7, 1.5), itertools.repeat(3)):
+        for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
             try:
                 if self._climb():
+                    log = logging.warning if len(self._tried) > 1 else logging.info
+                    log("%s is off: %s", self._described(), self._trouble)
                     return
-            except (NotAllowed, AmbiguousVM, LoginRefused, PowerFailed):
+            except (NotAllowed, AmbiguousVM, PowerFailed, BadInput):
                 raise
             except FenceError as error:
+                if getattr(error, "final", False):
+                    raise
                 self._note(str(error))
             if self._host.left() < 2:
                 raise self._failure()
-            time.sleep(min(pause, self._host.left() - 1.5))
+            self._host.clock.sleep(min(pause, self._host.left() - 1.5))
 
     def _climb(self):
         """All rungs once; True when the VM is proven off."""
         try:
             return self._through_hostd()
-        except (SessionSilent, HostdFailed) as error:
-            self._note(str(error))
-            self._speaks = False
-            return self._may_kill and self._kill_with("localcli")
+        except HostdSilent as silence:
+            self.vm = silence.vm or self.vm
+            self._note(str(silence))
+            return self._kill_with("localcli", silence.processes)
 
     def _through_hostd(self):
-        """Rungs 1 and 2; SessionSilent or HostdFailed where hostd is silent."""
-        look, self._look = self._look, None
-        if look is None:
-            try:
-                look = self._host.look(self._plug)
-            except NoSuchVM as missing:
-                return self._without_row(missing)
-        if look.trouble:
-            raise HostdFailed(look.trouble)
-        self.vm, self._speaks = look.vm, True
-        if self._sighted and not self._host.own([self._sighted], self._plug, self.vm, None):
-            self._sighted = None  # another VM of that name: it proves nothing about this one
-        self._was_on = self._was_on or look.state == "on"
-        if look.state == "off":
-            return self._proven('hostd says "Powered off"')
-        if self._power_off():
+        """Rungs 1 and 2; HostdSilent where hostd is."""
+        sight, self._sight = self._sight, None
+        try:
+            if isinstance(sight, HostdSilent):
+                raise sight
+            sight = sight or self._host.sight(self._plug)
+        except NoSuchVM as missing:
+            # final, unless hostd knew the VM before or admits to VMs it cannot read (facts: 1.3)
+            known = self.vm.file or not missing.inventory or not missing.inventory.complete
+            if not known or not self._may_kill:
+                raise PowerFailed(str(missing))
+            self._note(str(missing))
+            self.vm = self.vm._replace(vmid=None)
+            return self._kill_with("esxcli", missing.processes)
+        self.vm = sight.vm
+        self._watch_out(sight.processes)
+        if self._host.is_off(sight):
+            return self._proven('hostd says "Powered off", and no process of it runs')
+        if sight.state != "off" and self._power_off(sight.state):
             return True
-        if look.state == "suspended" and self._refusals >= 2:
+        if sight.state == "suspended" and self._refusals > 1:
             raise self._failure("it is suspended, and " + self._trouble)
-        return self._may_kill and self._kill_with("esxcli")
+        return self._kill_with("esxcli", None)
 
-    def _power_off(self):
+    def _power_off(self, state):
         """Rung 1."""
         self._tried["power.off"] = True
-        wait = 0
-        try:
-            answer = self._host.switch(self.vm, "off")
-            if answer.status == 0:
-                wait = 3
-                trouble = "power.off was taken, and hostd does not say that it is off"
-            else:
-                self._refusals += 1
-                trouble = "power.off was refused: " + reason_in(answer)
-        except SessionSilent as error:
-            trouble = str(error)
-        if self._is_off_within(wait):
+        taken, trouble = self._host.switch(self.vm, "off")
+        if self._is_off_within(3 if taken else 0, taken):
             return True
-        self._note(trouble)
-        if self._question is None:
-            self._question = self._host.question_of(self.vm)
+        self._note(trouble or "power.off was taken, and it is not off")
+        if not taken:
+            self._refusals += 1
+            self._question = self._question or self._host.question_of(self.vm)
         return False
 
-    def _without_row(self, missing):
-        """hostd does not list the VM: final, unless it admits to VMs it cannot read (facts: 1.3)"""
-        known = self.vm is not None or not self._host.inventory().complete
-        if not known or not self._may_kill:
-            raise PowerFailed(str(missing))
-        self._note(str(missing))
-        self._speaks = False
-        return self._kill_with("esxcli")
-
-    def _kill_with(self, tool):
-        """Rung 2 through esxcli, rung 3 through localcli."""
-        runs = self._sight(tool)
-        for how in KILLS if runs else ():
+    def _kill_with(self, tool, processes):
+        """Rung 2 through esxcli, rung 3 through localcli; processes: as listed just before."""
+        if processes is None or self.vm.file:
+            processes = self._host.processes(tool, self.vm)
+        for how in KILLS if self._may_kill else ():
+            if processes is None:
+                raise FenceError("%s does not list the running VMs" % tool)
+            own = self._watch_out(processes)
+            if own is None:
+                break
             if how != KILLS[-1] and self._host.left() < TIME_FOR_GENTLE_KILLS:
                 continue
             self._tried["%s kill %s" % (tool, how)] = True
-            try:
-                self._host.kill(tool, how, self._sighted, self._described())
-            except NotAllowed as refusal:
-                self._may_kill = False
-                self._note(str(refusal))
-                return False
-            if self._is_gone_within(tool, 3):
-                break
-        return self._is_confirmed(tool)
-
-    def _sight(self, tool):
-        """The VM's process or None; HostdFailed where the list of processes is not sound."""
-        processes = self._host.processes(tool)
-        if processes is None:
-            raise HostdFailed("%s does not list the running VMs" % tool)
-        own = self._host.own(processes, self._plug, self.vm, self._sighted)
-        if len(own) > 1:
-            raise AmbiguousVM("%s means several running VMs: %s; nothing more was killed" % (
-                show(self._plug), " and ".join("world %s (%s)" % (each.world_id, each.config_file)
-                                               for each in own)))
-        self._sighted = own[0] if own else self._sighted
-        self._others_run = bool(processes) and not akin(processes, self._plug)
-        return own[0] if own else None
-
-    def _is_gone_within(self, tool, seconds):
-        until = time.monotonic() + seconds
-        while self._host.left() > 1:
-            if not self._sight(tool):
+            self._host.kill(tool, how, own)
+            if self._is_proven_within(3, tool):
                 return True
-            if time.monotonic() > until:
-                break
-            time.sleep(0.5)
-        return False
+            processes = self._host.processes(tool, self.vm)
+        return self._is_proven_within(3, tool)
 
-    def _is_confirmed(self, tool):
-        """The proof, by hostd where it speaks, else by the list of processes."""
-        if self._speaks:
-            return self._is_off_within(3)
-        return self._is_gone_for_good(tool) and self._proven(
-            "hostd is silent about it, and its process is gone from %s's list" % tool)
+    def _watch_out(self, processes):
+        """The VM's own process or None; remembers it and what runs beside it. AmbiguousVM"""
+        own = self._host.own(self.vm, processes or [])
+        if own:
+            self._seen = own
+            self._beside = set(processes) - {own}
+        return own
 
-    def _is_off_within(self, seconds):
-        """Whether hostd says "Powered off" by then; where it talks nonsense it counts as silent."""
-        until = time.monotonic() + seconds
-        while True:
-            state = self._host.power_state(self.vm, 5)
-            self._speaks = state is not None
-            if state == "off":
-                return self._proven('hostd says "Powered off"')
-            if time.monotonic() > until or self._host.left() < 1:
+    def _is_proven_within(self, seconds, tool):
+        if tool == "esxcli" and self.vm.vmid:
+            return self._is_off_within(seconds)
+        until = self._host.clock.monotonic() + seconds
+        while not self._is_gone():
+            if self._host.clock.monotonic() > until or self._host.left() < 1:
                 return False
-            time.sleep(0.5)
+            self._host.clock.sleep(0.5)
+        return self._proven("hostd is silent about it, and its process is gone")
 
-    def _is_gone_for_good(self, tool):
-        """Whether a process that was there is missing in three lists, a second apart.
+    def _is_off_within(self, seconds, taken=False):
+        """Whether hostd and the list of processes say that the VM is off by then."""
+        until = self._host.clock.monotonic() + seconds
+        while not self._host.is_off(self._host.look_at(self.vm), taken):
+            if self._host.clock.monotonic() > until or self._host.left() < 1:
+                return False
+            self._host.clock.sleep(0.5)
+        return self._proven('hostd says "Powered off", and no process of it runs')
 
-        It was there if it was seen, or if hostd said in this run that the VM is on, and power.off
-        was sent; that much without a look of our own counts only beside other processes, since an
-        empty list is also what a damaged answer looks like.
-        """
+    def _is_gone(self):
+        """Whether the VM's process is missing three times, a second apart, from two lists."""
         for look in range(3):
-            time.sleep(1 if look else 0)
-            if self._sight(tool):
+            self._host.clock.sleep(1 if look else 0)
+            shown, listed = self._host.ask("ps", "localcli vm process list", bound=4)
+            processes = parse_processes(listed) if listed else None
+            worlds = parse_worlds(shown) if shown else None
+            if self._seen is None or processes is None:
+                self._note("hostd is silent, and that its process is not listed is no proof")
                 return False
-            was_there = self._sighted or (
-                self._was_on and "power.off" in self._tried and self._others_run)
-            if not was_there:
-                self._note("hostd is silent, and that %s lists no process of it is no proof" % tool)
+            if any(self._may_be(process) for process in processes):
+                return False
+            if worlds is None and not self._beside.intersection(processes):
+                self._note("hostd is silent, and an empty list is no proof")
+                return False
+            numbers = {self._seen.world, self._seen.cartel}
+            if any({world.wid, world.cid} & numbers for world in worlds or ()):
                 return False
         return True
 
+    def _may_be(self, process):
+        return process not in self._beside and (
+            is_called(process, self.vm.name, self.vm.uuid) or is_file_of(self.vm.file, process)
+            or process.uuid == self._seen.uuid)
+
     def _proven(self, proof):
-        log = logging.info if set(self._tried) <= {"power.off"} else logging.warning
-        log("%s is off: %s, %.1f s", self._described(), proof, time.monotonic() - self._started)
+        self._trouble = proof
         return True
 
     def _described(self):
-        vmid = ", Vmid %s" % self.vm.vmid if self.vm else ""
-        world = ", world %s" % self._sighted.world_id if self._sighted else ""
-        return show(self._plug) + vmid + world
+        world = ", world %s" % self._seen.world if self._seen else ""
+        return describe_vm(self.vm) + world
 
     def _note(self, trouble):
         if self._trouble and self._host.left() < 1:
@@ -1382,87 +1452,71 @@ class PowerOff:
                               self._question or cause or self._trouble or "it stays on", tried))
 
 
-def power_on(host, vm, tries):
-    """Switch a VM on and see that it is; raises PowerFailed with the host's reason.
+def power_on(host, vm):
+    """Switch a VM on and see that it is; PowerFailed with the host's reason.
 
     power.on may report success and fail, report failure and succeed, and hangs for as long as the
     VM waits with a question (facts: 3.1, 3.2).
     """
-    for _ in range(tries):
-        reason = _try_to_switch_on(host, vm)
-        if not reason:
+    try:
+        taken, reason = host.switch(vm, "on")
+    except SessionLost as lost:
+        taken, reason = False, str(lost)
+    until = host.clock.monotonic() + (3 if taken else 0)
+    while host.left() > 0.5:
+        if host.look_at(vm).state == "on":
             logging.info('%s is on: hostd says "Powered on"', describe_vm(vm))
             return
-        if host.left() < 2:
+        if host.clock.monotonic() >= until:
             break
-    raise PowerFailed("%s could not be switched on: %s; look at its events on the host"
-                      % (describe_vm(vm), host.question_of(vm) or reason))
-
-
-def _try_to_switch_on(host, vm):
-    """ "" when hostd says that the VM is on, else the reason why it is not."""
-    wait = 0
-    try:
-        answer = host.switch(vm, "on")
-        reason = reason_in(answer) if answer.status else "power.on was taken, and yet it stays off"
-        wait = 0 if answer.status else 3
-    except LineError as error:
-        reason = str(error)
-    until = time.monotonic() + wait
-    while host.left() > 0.5:
-        try:
-            if host.power_state(vm, 5) == "on":
-                return ""
-        except LineError as error:
-            return str(error)
-        if time.monotonic() >= until:
-            break
-        time.sleep(0.5)
-    return reason
+        host.clock.sleep(0.5)
+    raise PowerFailed("%s could not be switched on: %s; look at its events on the host" % (
+        describe_vm(vm), host.question_of(vm) or reason or "power.on was taken, and it stays off"))
 
 
 # ---------------------------------------------------------------------------------------------
-# 4. The agent
+# 5. The agent
 # ---------------------------------------------------------------------------------------------
 
 # seconds from the start to the verdict, with the end of the interpreter taken off; a delay is added
 VERDICT = {"off": 43.5, "on": 43.5, "reboot": 53.5}
 VERDICT_OF_READING = 19.0
-GRACE_OF_READING = 2.5
 
 DEVICE_OPTIONS = ["ipaddr", "login", "passwd", "cmd_prompt", "secure", "port", "missing_as_off",
                   "known_hosts", "no_kill"]
+NEW_OPTIONS = {
+    "known_hosts": (":", "--known-hosts=[file]", "Accept only a host key that stands in this file"),
+    "no_kill": ("", "--no-kill", "Never kill the VM's process where power.off fails; for those who "
+                "prefer a failed fencing to a VM killed behind hostd's back"),
+}
+DESCRIPTIONS = {
+    "port": ("-n, --plug=[name]", "Display name of the VM, letter for letter, or its BIOS UUID"),
+    "cmd_prompt": ("-c, --command-prompt=[prompt]",
+                   "Without effect, kept for configurations of fence_ESXi"),
+    "login_timeout": ("--login-timeout=[seconds]",
+                      "Seconds for the login, within the time of the whole action"),
+    "shell_timeout": ("--shell-timeout=[seconds]",
+                      "Seconds for one question to the host, within the time of the whole action"),
+    "power_timeout": ("--power-timeout=[seconds]", "Seconds for one power.off or power.on to be "
+                      "answered, within the time of the whole action"),
+    "power_wait": ("--power-wait=[seconds]", "Seconds to wait after each off and on, within the "
+                   "time of the whole action"),
+}
+LIMITS = {"login_timeout": "20", "shell_timeout": "8", "power_timeout": "12"}
 
 
 def define_options():
     """Adapt the library's options to this agent and add its own."""
     all_opt["secure"]["default"] = "1"
-    all_opt["login_timeout"]["default"] = "21"
-    all_opt["shell_timeout"]["default"] = "10"
-    all_opt["power_timeout"]["default"] = "12"
-    all_opt["port"]["help"] = (
-        "-n, --plug=[name]              Display name of the VM, letter for letter, or its UUID")
-    all_opt["port"]["shortdesc"] = "Display name of the VM, letter for letter, or its UUID"
-    all_opt["cmd_prompt"]["help"] = (
-        "-c, --command-prompt=[prompt]  Without effect, kept for configurations of fence_ESXi")
-    all_opt["known_hosts"] = {
-        "getopt": ":",
-        "longopt": "known-hosts",
-        "help": "--known-hosts=[file]           Accept only a host key that stands in this file",
-        "required": "0",
-        "shortdesc": "Accept only a host key that stands in this known_hosts file",
-        "order": 200,
-    }
-    all_opt["no_kill"] = {
-        "getopt": "",
-        "longopt": "no-kill",
-        "help": "--no-kill                      Never kill the VM's process where power.off fails; "
-                "for those who prefer a failed fencing to a VM killed behind hostd's back",
-        "required": "0",
-        "shortdesc": "Never kill the VM's process where power.off fails; for those who "
-                     "prefer a failed fencing to a VM killed behind hostd's back",
-        "order": 200,
-    }
+    for key, default in LIMITS.items():
+        all_opt[key]["default"] = default
+    for key, (getopt_form, word, text) in NEW_OPTIONS.items():
+        all_opt[key] = {"getopt": getopt_form, "longopt": word[2:].partition("=")[0],
+                        "required": "0", "order": 200}
+        DESCRIPTIONS[key] = (word, text)
+    for key, (words, text) in DESCRIPTIONS.items():
+        all_opt[key]["help"] = "%-30s %s" % (words, text)
+        all_opt[key]["shortdesc"] = text
 
 
 def documentation():
@@ -1472,18 +1526,21 @@ def documentation():
         "longdesc": (
             "fence_esxi is a power fencing agent for virtual machines on a standalone VMware ESXi "
             "host. It logs in by SSH and runs vim-cmd there, which works with the free licence "
-            "too, where the vSphere API refuses every power operation.\n\n"
+            "too, which refuses the API clients that fence_vmware_soap and fence_vmware_rest "
+            "use.\n\n"
             "The plug is the display name of the VM, letter for letter, or its UUID; never a Vmid. "
             "Where the node has another name than the VM, map it: pcmk_host_map=node1:web-1. A "
             "name with a blank cannot stand there; use the UUID (uuid.bios in the .vmx file).\n\n"
-            "A VM is reported off only when the host proves it: where power.off is not enough, the "
-            "process of the VM is killed, by esxcli and, where hostd is silent, by localcli. A "
-            "suspended VM is neither on nor off: status and on are an error, off and reboot power "
-            "it off. A VM that the host does not list is an error, unless missing_as_off is set "
-            "and the list is complete.\n\n"
+            "A VM is reported off only when two witnesses say so, hostd and the list of running "
+            "processes: where power.off is not enough, the process of the VM is killed, by esxcli "
+            "and, where hostd is silent, by localcli. A suspended VM is neither on nor off: status "
+            "and on are an error, off and reboot power it off. A VM that the host does not list is "
+            "an error, unless missing_as_off is set, the list is complete and every running "
+            "process is one of its VMs.\n\n"
             "Off and on end with a verdict within 45 seconds, reboot within 55, the rest within "
             "20; a delay is added. The exit status is 0 for done or on, 2 when status finds the VM "
             "off, 1 for everything else.\n\n"
+            "Before the first fencing, and after every update of ESXi, run esxi-fence-check(8). "
             "See also esxi-fence-key(8), for a key that can do nothing but fence its own VMs."
         ),
         "vendorurl": "https://www.vmware.com",
@@ -1493,85 +1550,91 @@ def documentation():
 class Agent:
     """The callbacks the fencing library calls with (connection, options); the connection is ours"""
 
-    def __init__(self, options):
-        self._host = None
+    def __init__(self, options, limits, session, clock, started):
         self._options = options
         self._action = options["--action"]
-        self._looks = {}
-        self._off_deadline = self._final_deadline = 0.0
-
-    def prepare(self):
-        """Read the options; raises BadInput. The login waits for the first question."""
-        options = self._options
-        login = Login(ssh_argv(options), options["--username"], options["--ip"], _port(options),
+        self._clock = clock
+        login = Login(ssh_argv(options), options["--username"], options["--ip"], port_of(options),
                       secret_of(options), options.get("--identity-file"),
                       options.get("--known-hosts"))
         if options.get("--command-prompt"):
             logging.info("command_prompt has no effect: the agent does not wait for a prompt")
-        bounds = Bounds(seconds(options, "--login-timeout"), seconds(options, "--shell-timeout"),
-                        seconds(options, "--power-timeout"))
-        delays = self._action in ("off", "reboot")
-        start = STARTED + (whole_number(options, "--delay") if delays else 0)
-        self._off_deadline = start + VERDICT["off"]
-        self._final_deadline = start + VERDICT.get(self._action, VERDICT_OF_READING)
-        grace = 0.0 if self._action in VERDICT else GRACE_OF_READING
-        self._host = EsxiHost(login, bounds, self._final_deadline, grace)
-
-    def close(self):
-        """Hang up."""
-        if self._host is not None:
-            self._host.hang_up()
+        bounds = Bounds(*[whole_number(limits, "--%s-timeout" % kind) or
+                          int(LIMITS[kind + "_timeout"]) for kind in ("login", "shell", "power")])
+        cuts = self._action in ("off", "reboot")
+        start = started + (whole_number(options, "--delay") if cuts else 0)
+        waits = whole_number(options, "--power-wait") * len(plugs_of(options))
+        self._off_deadline = start + VERDICT["off"] - waits
+        deadline = start + VERDICT.get(self._action, VERDICT_OF_READING)
+        deadline -= waits * {"off": 1, "on": 1, "reboot": 2}.get(self._action, 0)
+        self.host = EsxiHost(login, bounds, deadline, session, clock)
+        self._deadline = deadline
+        self._sights = {}  # of each plug: its Sight, or the HostdSilent or NoSuchVM instead
+        self._todo = []
+        self._failures = []
 
     def get_power(self, _, options):
         """ "on" or "off" of the plug, as the library wants it.
 
-        Off only where hostd says so, or where missing_as_off is set and the VM is proven absent.
-        For off and reboot everything else counts as "on": the ladder has the last word then.
+        Off only by two witnesses, or where missing_as_off is set and the VM is proven absent. For
+        off and reboot everything else counts as "on": the ladder has the last word then.
         """
         plug = plug_of(options)
-        is_cutting = self._action in ("off", "reboot")
+        cuts = self._action in ("off", "reboot")
         try:
-            look = self._first_look(plug, is_cutting)
+            sight = self._first_sight(plug, cuts)
         except NoSuchVM as missing:
-            return self._missing(plug, missing, is_cutting)
-        self._looks[plug] = look
-        if look is not None and look.state in ("on", "off"):
-            return look.state
-        if is_cutting:
+            self._sights[plug] = missing
+            return self._missing(plug, missing, cuts)
+        self._sights[plug] = sight
+        if isinstance(sight, HostdSilent):
+            logging.warning("%s; taking %s for on", sight, show(plug))
             return "on"
-        if look.state == "suspended":
-            raise PowerFailed(
-                "%s is suspended, which is neither on nor off, and switching it on would resume a "
-                "stale node; power it off on the host, or fence it with off" % describe_vm(look.vm))
-        raise PowerFailed("%s: the host gave no usable power state for it; see /etc/init.d/hostd "
-                          "status on the host" % describe_vm(look.vm))
+        if sight.state == "on" or cuts and not self.host.is_off(sight):
+            return "on"
+        if cuts or self.host.is_off(sight):
+            return "off"
+        raise PowerFailed("%s is suspended, which is neither on nor off, and switching it on would "
+                          "resume a stale node; power it off on the host, or fence it with off"
+                          % describe_vm(sight.vm) if sight.state == "suspended" else
+                          '%s: hostd says "Powered off", but the list of running VMs does not '
+                          "confirm it; it may run and be invalid: look at it on the host"
+                          % describe_vm(sight.vm))
 
-    def _first_look(self, plug, is_cutting):
-        """The Look at a plug; None where the ladder shall look for itself."""
-        if not is_cutting:
-            look = self._host.again(lambda: self._host.look(plug))
-            return look if look.state else self._host.again(lambda: self._host.look(plug))
-        vm = None
+    def _first_sight(self, plug, cuts):
+        if not cuts:
+            return self._again(lambda: self.host.sight(plug))
+        silences = [sight for sight in self._sights.values() if isinstance(sight, HostdSilent)]
+        if silences:  # of another plug: hostd need not be waited for once more
+            return HostdSilent(str(silences[0]), processes=silences[0].processes)
         try:
-            vm = self._host.find(plug)
-            return self._host.look(plug, vm)
-        except SessionSilent as silence:
-            logging.warning("%s; taking it for on", silence)
-            return Look(vm, None, str(silence))
-        except (SessionLost, HostdFailed) as error:
-            logging.warning("%s; taking %s for on", error, show(plug))
-            return None
+            return self.host.sight(plug)
+        except (HostdSilent, SessionLost) as silence:
+            return silence if isinstance(silence, HostdSilent) else HostdSilent(str(silence))
 
-    def _missing(self, plug, missing, is_cutting):
+    def _again(self, question):
+        """question() once more where the line or hostd failed it and there is time for it."""
+        try:
+            return question()
+        except (SessionLost, HostdSilent) as error:
+            if self.host.left() < 3:
+                raise
+            logging.warning("%s; asking again", error)
+            self._clock.sleep(0.3)
+            return question()
+
+    def _missing(self, plug, missing, cuts):
         if is_true(self._options, "--missing-as-off"):
-            if self._host.again(lambda: self._host.is_absent(plug)):
+            if self._again(lambda: self.host.is_absent(plug)):
                 logging.info("%s; off, as missing_as_off says", missing)
                 return "off"
             missing = NoSuchVM("%s; and missing_as_off cannot be used, because that the VM is not "
-                               "on the host is not certain" % missing)
-        if is_cutting and self._may_kill() and self._host.again(
-                lambda: self._host.may_run_unlisted(plug)):
-            self._looks[plug] = None
+                               "on the host is not certain" % missing, inventory=missing.inventory,
+                               processes=missing.processes)
+        runs = missing.processes is None or any(
+            is_called(process, plug, plain_uuid(plug)) for process in missing.processes)
+        if cuts and self._may_kill() and runs and not missing.inventory.complete:
+            self._sights[plug] = None
             return "on"
         raise missing
 
@@ -1579,28 +1642,56 @@ class Agent:
         return not is_true(self._options, "--no-kill")
 
     def set_power(self, _, options):
-        """Switch the plug off for certain, or on; raises PowerFailed, never returns in doubt."""
+        """Switch the plug off for certain, or on. Several plugs share the time.
+
+        A plug that fails does not keep the others from being switched: the last one's turn raises
+        PowerFailed for all that failed.
+        """
         plug = plug_of(options)
-        look = self._looks.pop(plug, None)
-        if options["--action"] == "off":
-            self._host.deadline = self._off_deadline
-            # what was off a while ago, while other plugs were switched, is looked at again
-            fresh = look if look is not None and look.state != "off" else None
-            ladder = PowerOff(self._host, plug, self._may_kill(), fresh)
-            ladder.run()
-            self._looks[plug] = Look(ladder.vm, "off", None)
-        elif look is None or look.state != "on":
-            self._host.deadline = self._final_deadline
-            self._switch_on(plug, look.vm if look else None)
+        self._todo = self._todo or plugs_of(options)
+        cuts = options["--action"] == "off"
+        until = min(self._off_deadline, self._deadline) if cuts else self._deadline
+        share = (until - self._clock.monotonic()) / len(self._todo)
+        self.host.deadline = self._clock.monotonic() + share
+        self._todo = self._todo[1:]
+        try:
+            self._switch_off(plug) if cuts else self._switch_on(plug)
+        except FenceError as failure:
+            if isinstance(failure, LoginFailed) or not (self._todo or self._failures):
+                raise
+            logging.error("%s", failure)
+            self._failures.append(str(failure))
+        if self._failures and not self._todo:
+            failures, self._failures = self._failures, []
+            raise PowerFailed("; ".join(failures))
         return True
 
-    def _switch_on(self, plug, vm):
-        tries = whole_number(self._options, "--retry-on") + (1 if self._action == "on" else 0)
+    def _switch_off(self, plug):
+        sight = self._sights.pop(plug, None)
+        if isinstance(sight, NoSuchVM):  # proven absent, as missing_as_off wants it
+            if not self.host.is_absent(plug):
+                raise sight
+            self._sights[plug] = sight
+            return
+        # what was seen before other plugs were switched is looked at again
+        is_fresh = len(plugs_of(self._options)) == 1
+        vm = sight.vm if sight else None
+        ladder = PowerOff(self.host, plug, self._may_kill(), sight if is_fresh else None, vm)
+        ladder.run()
+        self._sights[plug] = Sight(ladder.vm, "off", None)
+
+    def _switch_on(self, plug):
+        sight = self._sights.get(plug)
+        if isinstance(sight, Sight) and sight.state == "on":
+            return
         try:
-            power_on(self._host, vm or self._host.find(plug), max(1, tries))
-        except NoSuchVM:
-            power_on(self._host, self._host.find(plug, anew=True), 1)
-        except PowerFailed as failure:
+            if not isinstance(sight, Sight) or not sight.vm.vmid:
+                sight = self.host.sight(plug)
+            try:
+                power_on(self.host, sight.vm)
+            except NoSuchVM:
+                power_on(self.host, self.host.sight(plug).vm)
+        except FenceError as failure:
             if self._action == "on":
                 raise
             raise PowerFailed("%s; it was off for certain, so the fencing itself is done" % failure)
@@ -1608,15 +1699,23 @@ class Agent:
     def get_list(self, _, options):
         """{name: (Vmids, power state)}; asks for power states only where list-status wants them."""
         if options.get("--original-action") == "list-status":
-            states = self._host.again(self._host.power_states)
+            states = self._again(self.host.power_states)
         else:
-            states = [(row, None) for row in self._host.again(self._host.inventory).rows]
+            states = [(row, None) for row in self._again(self.host.inventory).rows()]
         outlets = OrderedDict()
         for row, state in states:
-            vmids, known = outlets.get(row.names[0], ("", state))
+            vmids, known = outlets.get(row.name, ("", state))
             vmids = vmids + "+" + row.vmid if vmids else row.vmid
-            outlets[row.names[0]] = (vmids, state if state == known else "unknown")
+            outlets[row.name] = (vmids, state if state == known else "unknown")
+        if not outlets:
+            logging.warning("%s lists no VM: has it none, or may the user %s see none?",
+                            options["--ip"], options["--username"])
         return outlets
+
+
+def plugs_of(options):
+    """All plugs of this run."""
+    return list(options.get("--plugs") or [options.get("--plug")])
 
 
 def plug_of(options):
@@ -1635,11 +1734,6 @@ def whole_number(options, name):
     return int(value)
 
 
-def seconds(options, name):
-    """A time limit in seconds; Pacemaker's 0, no limit, means the agent's own."""
-    return whole_number(options, name) or int(all_opt[key_of(name)]["default"])
-
-
 def secret_of(options):
     """What answers the one prompt of ssh: password or passphrase; raises BadInput."""
     secret = options.get("--password")
@@ -1651,35 +1745,14 @@ def secret_of(options):
     return secret
 
 
-def hide_from_process_list(options):
-    """Overwrite the password in this process's own command line, which ps shows to everybody."""
-    secret = (options.get("--password") or "").encode("utf-8", "surrogateescape")
-    if not secret or len(sys.argv) < 2:
-        return
-    try:
-        with open("/proc/self/stat") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        start, end = int(fields[45]), int(fields[46])
-        with open("/proc/self/mem", "r+b", 0) as memory:
-            memory.seek(start)
-            words = memory.read(end - start).split(b"\0")
-            hidden = [re.sub(b"(?s)^(-[a-zA-Z46]*p|--[a-z-]+=|)%s$" % re.escape(secret),
-                             lambda m: m.group(1) + b"*" * len(secret), word) for word in words]
-            memory.seek(start)
-            memory.write(b"\0".join(hidden))
-    except (OSError, IndexError, ValueError) as error:
-        logging.debug("the command line stays visible to ps: %s", error)
-
-
 class CleanLog(logging.Filter):
     """Keeps from the log what must not be there: unprintable text, and values of unknown options"""
 
     def filter(self, record):
-        text = record.getMessage()
         # the library quotes what it does not understand, which may be a misspelt password
-        text = re.sub(r"(unknown option ')([\w-]+=)?.*", r"\1\2...'", text, flags=re.DOTALL)
-        text = re.sub(r"(Unused arguments on command line).*",
-                      r"\1; is a value with blanks not in quotes?", text, flags=re.DOTALL)
+        text = re.sub(r"(?s)(unknown option ')([\w-]+=)?.*", r"\1\2...'", record.getMessage())
+        text = re.sub(r"(?s)(Unused arguments on command line).*",
+                      r"\1; is a value with blanks not in quotes?", text)
         # the system log refuses what is not valid text
         record.msg = text.encode("utf-8", "backslashreplace").decode("utf-8").rstrip("\n")
         record.args = ()
@@ -1704,16 +1777,34 @@ def use_utf8():
                                    closefd=False))
 
 
-def run(options):
-    """Carry out the action; the exit status. Raises FenceError."""
-    agent = Agent(options)
-    agent.prepare()
-    run_delay(options)
+def carry_out(options, limits=None, session=Session, clock=time, started=None):
+    """Carry out the action; the exit status. Raises FenceError.
+
+    limits: the time limits as they were given, which the library sets to 0 under Pacemaker.
+    session, clock: what talks to the host and what tells the time; started: when, on that clock.
+    """
+    agent = Agent(options, options if limits is None else limits, session, clock,
+                  clock.monotonic() if started is None else started)
     try:
+        if options["--action"] == "validate-all":
+            return 0
         return fence_action(None, options, None, agent.get_power, agent.get_list, None,
                             agent.set_power)
     finally:
-        agent.close()
+        agent.host.hang_up()
+
+
+def fence():
+    """Read the options and do what they say; the exit status. Raises FenceError."""
+    define_options()
+    given = process_input(list(DEVICE_OPTIONS))
+    options = check_input(list(DEVICE_OPTIONS), given, other_conditions=True)
+    if "--version" in options:
+        print(RELEASE)
+        return 0
+    show_docs(options, documentation())
+    run_delay(options)
+    return carry_out(options, given, started=STARTED)
 
 
 def main():
@@ -1723,7 +1814,6 @@ def main():
     atexit.register(atexit_handler)
     try:
         result = fence()
-        sys.stdout.flush()
     except FenceError as error:
         logging.error("%s", error)
         result = 1
@@ -1737,19 +1827,7 @@ def main():
         logging.error("internal error, please report it: %s: %s", type(error).__name__, error)
         logging.debug("where it happened", exc_info=True)
         result = 1
-    # what the interpreter tidies up at its own end takes longer than the agent's work with the host
-    os._exit(result or 0)
-
-
-def fence():
-    """Read the options and do what they say; the exit status. Raises FenceError."""
-    define_options()
-    device_options = list(DEVICE_OPTIONS)
-    options = process_input(device_options)
-    hide_from_process_list(options)
-    options = check_input(device_options, options)
-    show_docs(options, documentation())
-    return run(options)
+    sys.exit(result)
 
 
 if __name__ == "__main__":
