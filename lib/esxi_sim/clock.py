@@ -26,7 +26,8 @@ class Clock(Protocol):
     whoever else may change it waits.
     """
 
-    alone: ContextManager[Any]
+    @property
+    def alone(self) -> ContextManager[Any]: ...
 
     @property
     def now(self) -> float: ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Dict, List, Optional, Pattern, Set, Tuple
+from typing import Dict, FrozenSet, List, Optional, Pattern, Set, Tuple
 
 from .output import Output
 from .storage import VOLUMES, split_path, vmx_path, vmx_text, volume_uuid
@@ -60,7 +60,7 @@ async def readlink(world: World, out: Output, arguments: List[str]) -> int:
     return 0
 
 
-def _links(world: World) -> Set[str]:
+def _links(world: World) -> FrozenSet[str]:
     """The names that are links to volumes now."""
     return world.datastores().difference(world.faults.gone_links)
 

@@ -16,8 +16,8 @@ import functools
 import heapq
 import math
 import shlex
-from typing import Any, Callable, Coroutine, Dict, Generator, List, Optional, Tuple
 from types import coroutine as awaitable
+from typing import Any, Callable, Coroutine, Dict, Generator, List, Optional, Tuple
 
 from .door import PROGRAMS, carry_out
 from .output import Part

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass, fields
-from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Tuple, Union
+from typing import Any, Callable, FrozenSet, Iterable, List, Optional, Tuple, Union
 
 from .clock import Clock, Event
 from .faults import CommandHook, Faults
@@ -19,7 +19,8 @@ from .vms import VM, Inventory, PowerEvent
 
 MAX_VMS = 1024
 _AIMED_AT_A_VM = re.compile(r"vim-cmd /?vmsvc/power\.(?!getstate)\w+ (\d+)")
-_AIMED_AT_A_WORLD = re.compile(r"(?:esxcli|localcli) .*vm process kill .*(?:-w|--world-id)[ =](\d+)")
+_AIMED_AT_A_WORLD = re.compile(
+    r"(?:esxcli|localcli) .*vm process kill .*(?:-w|--world-id)[ =](\d+)")
 
 
 @dataclass
