@@ -147,7 +147,8 @@ def _control(words: List[str]) -> int:
     if len(words) < 2:
         print("usage: python3 -m esxi_sim ctl SOCKET set [VM.]FIELD=VALUE... | vms | commands | "
               "record | events | logins | clear | unregister VM | reregister VM | invalidate VM | "
-              "rename VM NAME | copy VM [FIELD=VALUE...] | add JSON | new-host-key [rsa] | drop", file=sys.stderr)
+              "rename VM NAME | copy VM [FIELD=VALUE...] | add JSON | new-host-key [rsa] | drop",
+              file=sys.stderr)
         return 2
     try:
         answer = ask(words[0], request_from_words(words[1:]))

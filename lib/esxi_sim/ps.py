@@ -8,7 +8,6 @@ from typing import List, Tuple
 from .output import Output
 from .releases import Release
 from .texts import stored
-from .vms import Process
 from .world import World
 
 _HEADER = ("WID", "CID", "WorldName")
@@ -17,9 +16,9 @@ _HEADER = ("WID", "CID", "WorldName")
 _ROWS = (
     (1, False, "NetWorld-VM-%(world)d"), (2, False, "vmast.%(world)d"),
     (3, False, "vmm1:%(name)s"), (4, True, "vmx-vthread-6"), (5, True, "vmx-vthread-7:%(name)s"),
-    (6, True, "vmx-mks:%(name)s"), (7, True, "vmx-svga:%(name)s"),
-    (8, True, "vmx-vcpu-0:%(name)s"), (9, False, "LSI-%(world)d:0"),
-    (10, True, "vmx-vcpu-1:%(name)s"))
+    (8, True, "vmx-mks:%(name)s"), (9, True, "vmx-svga:%(name)s"),
+    (10, True, "vmx-vcpu-0:%(name)s"), (11, False, "LSI-%(world)d:0"),
+    (13, True, "vmx-vcpu-1:%(name)s"))
 
 # busybox's own, another layout altogether
 _BUSYBOX = "PID   USER     TIME  COMMAND\n    1 root      0:03 init\n%5d root      0:00 ps\n"
@@ -41,9 +40,9 @@ async def run(world: World, out: Output, arguments: List[str]) -> int:
     if arguments:  # open: usage and status (facts: 6a has the first line)
         out.err("ps: invalid option -- '%s'\n" % arguments[0].lstrip("-"))
         return 1
-    rows = list(_other_worlds(world.release))
+    rows = [*_other_worlds(world.release)]
     for process in world.inventory.worlds_left():
-        rows += _rows_of(process, world.release)
+        rows += _rows_of(process.world, process.cartel, process.name, world.release)
     out.out(_laid_out(rows))
     return 0
 
@@ -55,20 +54,18 @@ def _other_worlds(release: Release) -> Tuple[Row, ...]:
                  for world, cartel, name in rows)
 
 
-def _rows_of(process: Process, release: Release) -> List[Row]:
-    cartel = str(process.cartel)
-    words = {"world": process.world, "name": process.name.replace("\n", " ")}
-    rows = [(cartel, cartel, "vmx"),
-            (str(process.world), release.vmm_cartel, "vmm0:%(name)s" % words)]
-    for distance, of_cartel, name in _ROWS:
-        rows.append((str(process.world + distance), cartel if of_cartel else release.vmm_cartel,
-                     name % words))
-    return rows
+@functools.lru_cache(maxsize=4096)
+def _rows_of(world: int, cartel: int, name: str, release: Release) -> Tuple[Row, ...]:
+    words = {"world": world, "name": name.replace("\n", " ")}
+    own, foreign = str(cartel), release.vmm_cartel
+    return ((own, own, "vmx"), (str(world), foreign, "vmm0:%(name)s" % words),
+            *((str(world + distance), own if of_cartel else foreign, title % words)
+              for distance, of_cartel, title in _ROWS))
 
 
 def _laid_out(rows: List[Row]) -> str:
     """A column is as wide as its widest cell; columns are two blanks apart (facts: 6a)."""
     rows = [_HEADER, *rows]
-    wid = max(len(row[0]) for row in rows)
-    cid = max(len(row[1]) for row in rows)
-    return "".join(["%-*s  %-*s  %s\n" % (wid, w, cid, c, name) for w, c, name in rows])
+    wids, cids, names = zip(*rows)
+    layout = "%%-%ds  %%-%ds  %%s" % (max(map(len, wids)), max(map(len, cids)))
+    return "\n".join([layout % row for row in zip(wids, cids, names)]) + "\n"

@@ -125,6 +125,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], pad_by_bytes: bo
                 for cells in rows]
     else:
         body = [[*map(str.ljust, cells, widths)] for cells in rows]
-    top = [" " * ((wide - len(cell)) // 2) + cell + " " * (wide - len(cell) - (wide - len(cell)) // 2)
+    top = [(" " * ((wide - len(cell)) // 2) + cell).ljust(wide)
            for cell, wide in zip(header, widths)]
     return ["   ".join(cells) for cells in [top, *body]]

@@ -257,7 +257,8 @@ class VirtualLine:
         """
         deadline = self.clock.now + bound
         self._answers = [None] * len(commands)
-        if not self._broken and not self._muted:
+        blocked = any(call.status is None for call in self._calls)
+        if not (self._broken or self._muted or blocked):
             self._calls = [_VirtualCall(self, _words(command)) for command in commands]
             for call in list(self._calls):
                 self._start(call)

@@ -15,6 +15,7 @@ from typing import Any, Callable, FrozenSet, Iterable, List, Optional, Tuple, Un
 from .clock import Clock, Event
 from .faults import CommandHook, Faults
 from .releases import RELEASES
+from .storage import file_column
 from .vms import VM, Inventory, PowerEvent
 
 MAX_VMS = 1024
@@ -131,6 +132,12 @@ class World:
         if not self.escape_names:
             return vm.name
         return vm.name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
+
+    def forged_row(self, vm: VM, vmid: Optional[int] = None, file_of: Optional[VM] = None) -> str:
+        """A line that looks like the VM's own row in getallvms, for notes and stray rows.
+        vmid, file_of: what it says instead of the VM's own Vmid and file."""
+        return "   ".join([str(vm.vmid if vmid is None else vmid).ljust(4), self.shown_name(vm),
+                           file_column(file_of or vm), vm.guest, vm.hardware, ""])
 
     # -- what an administrator does, also in the middle of a run ---------------------------
 
