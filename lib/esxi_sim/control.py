@@ -47,6 +47,8 @@ def set_value(host: Host, vm_name: str, field: str, value: Any) -> None:
             _set_field(vm.faults, VMFaults, field, value)
     elif field == "hostd":
         host.set_hostd(value)
+    elif field == "vim_cmd_absent":
+        host.set_vim_cmd_absent(value)
     elif field in ("bad_answers", "cuts"):
         kind = BadAnswer if field == "bad_answers" else LineCut
         setattr(host.faults, field, [kind(**one) for one in value])

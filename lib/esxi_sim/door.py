@@ -13,7 +13,7 @@ from .output import Call, Output, first_half
 from .texts import to_bytes
 from .world import World
 
-_ABSENT_TOGETHER = ("vim-cmd", "esxcli", "localcli")
+ABSENT_TOGETHER = ("vim-cmd", "esxcli", "localcli")
 _HANDSHAKE_FAILURE = ("Failed to login: SSL Exception: The SSL handshake timed out "
                       "local: 127.0.0.1:52713 peer: 127.0.0.1:443.\n")
 _GARBAGE = b"\x00\xff\xfe\x80Powered\x1b[31m\xc3\x28 o\xf0\x9f\x92\nff\r\n\xe3\x83"
@@ -22,7 +22,7 @@ _GARBAGE = b"\x00\xff\xfe\x80Powered\x1b[31m\xc3\x28 o\xf0\x9f\x92\nff\r\n\xe3\x
 async def carry_out(world: World, call: Call) -> int:
     """Run one command of the host's shell and print its answer; returns its exit status."""
     name = call.argv[0]
-    if name in _ABSENT_TOGETHER and world.faults.vim_cmd_absent:
+    if name in ABSENT_TOGETHER and world.faults.vim_cmd_absent:
         await call.show([("err", b"sh: %s: not found\n" % name.encode())])
         return 127
     if name in ("readlink", "grep") and not files.understands(call.argv):

@@ -152,7 +152,8 @@ class Faults:
     permission_denied: every vim-cmd call answers the permission fault (facts: 7.1).
     read_only: the user may look, but not switch: power.* answers the permission fault, a kill is
         refused.
-    vim_cmd_absent: there is no vim-cmd, esxcli or localcli (not an ESXi shell).
+    vim_cmd_absent: there is no vim-cmd, esxcli or localcli (not an ESXi shell). See
+        World.set_vim_cmd_absent for a change while it runs.
     reuse_world_ids: numbers of processes that ended are given to those that start (open).
     unknown_id_status, unknown_id_stream: of the fault for an unknown Vmid (open, facts: 2).
     unknown_world_text: what kill says of an unknown world ID (open, facts: 6a).

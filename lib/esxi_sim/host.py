@@ -112,6 +112,7 @@ class Host(World):
             try:
                 calls.folder = self.root.path / ".sim"
                 self._write_files()
+                self.root.set_vim_cmd_absent(self.faults.vim_cmd_absent)
                 await self._serve_ssh()
             finally:
                 self.inventory.on_file = lambda vm: None
@@ -135,6 +136,12 @@ class Host(World):
         finally:
             await self.sshd.close()
             await asyncio.sleep(0.01)  # lets the closed connections say so
+
+    def set_vim_cmd_absent(self, absent: bool) -> None:
+        """Take vim-cmd, esxcli and localcli away, or bring them back."""
+        super().set_vim_cmd_absent(absent)
+        if self._thread:
+            self.root.set_vim_cmd_absent(absent)
 
     # -- what a client needs to know -------------------------------------------------------
 

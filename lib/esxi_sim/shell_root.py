@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from .door import ABSENT_TOGETHER
 from .storage import VOLUMES, vmx_path, vmx_text, volume_uuid
 from .vms import VM
 
@@ -29,7 +30,7 @@ sleep sort stat stty sync tail tar tee test time timeout touch tr true tty uname
 vi wc which xargs
 """.split()
 
-_HOST_COMMANDS = ("vim-cmd", "esxcli", "localcli", "vmware", "ps")
+_HOST_COMMANDS = (*ABSENT_TOGETHER, "vmware", "ps")
 # Called back for what is said of datastores and .vmx files; else they are busybox's.
 _FILE_COMMANDS = ("readlink", "grep")
 _PREFIX = "esxi_sim_root-"
@@ -106,6 +107,16 @@ class ShellRoot:
         file = self.path / name
         file.write_text(text)
         file.chmod(0o755)
+
+    def set_vim_cmd_absent(self, absent: bool) -> None:
+        """Take vim-cmd, esxcli and localcli away, or put them back: the shell itself says that
+        they are not there."""
+        for name in ABSENT_TOGETHER:
+            shown, hidden = self.path / "bin" / name, self.path / _PRIVATE / name
+            if absent and shown.exists():
+                shown.rename(hidden)
+            elif not absent and hidden.exists():
+                hidden.rename(shown)
 
     def _find_entry(self, busybox: str) -> List[str]:
         """The command prefix that enters the root; the command to run follows it."""
