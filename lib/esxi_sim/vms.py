@@ -144,10 +144,8 @@ class VM:
 
     @property
     def hostd_power(self) -> str:
-        """What hostd believes: the truth; "on" for a while after a kill; "off" of an invalid VM,
-        whose process may run on (facts: 3.2)."""
-        if self.invalid:
-            return "off"
+        """What hostd believes of a VM that is valid: the truth, or "on" for a while after a
+        kill."""
         room = self._room
         return "on" if room and room.clock.monotonic() < self._stale_until else self._power
 

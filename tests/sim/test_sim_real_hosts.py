@@ -225,6 +225,13 @@ def test_a_vm_may_turn_invalid_after_so_many_commands():
     assert [ask(host, STATE)[1].endswith("on\n") for _ in range(3)] == [True, True, False]
 
 
+def test_a_vm_is_invalid_too_that_is_named_by_its_vmid():
+    host = world("node1", invalid_vms=[1])
+    assert ask(host, STATE) == (0, OFF_TEXT)
+    assert ask(host, OFF)[0] == 1
+    assert 'connectionState = "invalid"' in ask(host, "vim-cmd vmsvc/get.runtime 1")[1]
+
+
 def test_an_invalid_vm_may_have_been_so_from_the_start():
     host = world(VM("node1", invalid=True), VM("node1"), VM("node1", registered=False))
     assert vmids_listed(ask(host, LIST)[1]) == ["2"]

@@ -57,8 +57,8 @@ def test_clients_take_turns_whenever_they_wait(clock):
             clock.sleep(pause)
             told.append((name, clock.now - 1000))
 
-    clock.together(lambda: client("a", 1.0), lambda: client("b", 1.5))
-    assert told == [("a", 1), ("b", 1.5), ("a", 2), ("b", 3), ("a", 3), ("b", 4.5)]
+    clock.together(lambda: client("a", 2.0), lambda: client("b", 0.75))
+    assert told == [("b", 0.75), ("b", 1.5), ("a", 2), ("b", 2.25), ("a", 4), ("a", 6)]
 
 
 def test_what_a_client_raises_comes_out(clock):
