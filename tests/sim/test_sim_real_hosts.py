@@ -377,3 +377,11 @@ def test_notes_may_forge_a_row():
     lines = ask(host, LIST)[1].splitlines()
     assert len(lines) == 4
     assert lines[3].split()[:4] == ["2", "node2", "[datastore1]", "node1/node1.vmx"]
+
+
+def test_a_host_holds_1024_vms_and_no_more():
+    full = world(*map(str, range(1024)))
+    assert len(vmids_listed(ask(full, LIST)[1])) == 1024
+    assert ask(full, "ps")[1].count("vmm0:") == len(names_listed(ask(full, PROCESSES)[1])) == 1024
+    with pytest.raises(ValueError, match="at most 1024 VMs"):
+        world(*map(str, range(1025)))
