@@ -1,4 +1,4 @@
-"""How vim-cmd, esxcli and localcli in the host's shell reach the simulator, and get answers.
+"""How the host's own commands in its shell reach the simulator, and get answers.
 
 The scripts in the shell root connect to a port on loopback, send a token, the number of their
 ssh session and their arguments, each ended by a NUL, and then do what they are told, line by
@@ -14,40 +14,37 @@ import secrets
 from pathlib import Path
 from typing import Awaitable, Callable, List, Optional, Set, Tuple
 
+from .output import Part
+
 log = logging.getLogger("esxi_sim")
 
-CallHandler = Callable[["Call"], Awaitable[int]]
+CallHandler = Callable[["ShellCall"], Awaitable[int]]
+LineCutter = Callable[[int, str], None]
 
 
-class Call:
-    """One running host command.
+class ShellCall:
+    """One running command of the shell: see output.Call.
 
-    argv: the command and its arguments. session: number of the ssh session, 0 when unknown.
+    send: has the script do a step, and returns when it is done. cut_line: called with the number
+    of the session and what its line does.
     """
 
     def __init__(self, argv: List[str], session: int, send: Callable[[str], Awaitable[None]],
-                 folder: Path):
+                 folder: Path, cut_line: LineCutter):
         self.argv = argv
+        self.line = " ".join(argv)
         self.session = session
         self._send = send
         self._folder = folder
+        self._cut_line = cut_line
 
-    @property
-    def line(self) -> str:
-        """The command as one line of text, for the record."""
-        return " ".join(self.argv)
-
-    async def out(self, text: bytes) -> None:
-        """Print on the command's standard output; returns when it is printed."""
-        await self._print(text, 3)
-
-    async def err(self, text: bytes) -> None:
-        """Print on the command's standard error."""
-        await self._print(text, 4)
+    async def show(self, parts: List[Part]) -> None:
+        """See output.Call."""
+        for stream, text in parts:
+            if text:
+                await self._print(text, 3 if stream == "out" else 4)
 
     async def _print(self, text: bytes, descriptor: int) -> None:
-        if not text:
-            return
         file = self._folder / ("answer-%s" % secrets.token_hex(8))
         file.write_bytes(text)
         try:
@@ -55,20 +52,29 @@ class Call:
         finally:
             file.unlink()
 
-    async def hang(self) -> int:
-        """Never answer. Ends when the command is killed."""
+    async def cut(self, parts: List[Part], how: str) -> None:
+        """See output.Call."""
+        await self.show(parts)
+        if parts:
+            await asyncio.sleep(0.05)  # from the shell's pipe through ssh to the client
+        self._cut_line(self.session, how)
         await asyncio.Event().wait()
+
+    async def pass_on(self) -> int:
+        """See output.Call. The program takes the place of the script."""
+        await self._send("exec /.sim/busybox \"$@\" <&5 >&3 2>&4")
         return 255
 
 
 class CallServer:
     """Listens on loopback for the host commands; each is given to the handler."""
 
-    def __init__(self, handler: CallHandler):
+    def __init__(self, handler: CallHandler, cut_line: LineCutter):
         self.token = secrets.token_hex(8)
         self.port = 0
         self.folder = Path()
         self._handler = handler
+        self._cut_line = cut_line
         self._server: Optional[asyncio.AbstractServer] = None
         self._tasks: Set[asyncio.Task] = set()
 
@@ -120,7 +126,8 @@ class CallServer:
             await printed.get()
 
         session, argv = request
-        work = asyncio.ensure_future(self._handler(Call(argv, session, send, self.folder)))
+        call = ShellCall(argv, session, send, self.folder, self._cut_line)
+        work = asyncio.ensure_future(self._handler(call))
         watch = asyncio.ensure_future(_watch(reader, printed))
         try:
             await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)

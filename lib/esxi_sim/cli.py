@@ -1,4 +1,4 @@
-"""The command line: `python3 -m esxi_sim`."""
+"""The command line: `python3 -m esxi_sim`, or `esxi-sim` where it is installed."""
 
 from __future__ import annotations
 
@@ -36,9 +36,14 @@ def main(argv: Optional[List[str]] = None) -> int:
     return _serve(_parser().parse_args(words))
 
 
+def _program() -> str:
+    """How this program was called: by the command that a wheel installs, or as a module."""
+    return "esxi-sim" if Path(sys.argv[0]).name == "esxi-sim" else "python3 -m esxi_sim"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m esxi_sim", epilog=_EXAMPLES,
+        prog=_program(), epilog=_EXAMPLES.replace("python3 -m esxi_sim", _program()),
         description="A simulated standalone VMware ESXi host one can really ssh into.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -145,9 +150,10 @@ def _recorder(path: str) -> Callable[[Any], None]:
 
 def _control(words: List[str]) -> int:
     if len(words) < 2:
-        print("usage: python3 -m esxi_sim ctl SOCKET set [VM.]FIELD=VALUE... | vms | commands | "
-              "record | events | logins | clear | unregister VM | reregister VM | add JSON | "
-              "new-host-key [rsa] | drop", file=sys.stderr)
+        print("usage: " + _program() + " ctl SOCKET set [VM.]FIELD=VALUE... | vms | commands | "
+              "record | events | logins | clear | unregister VM | reregister VM | invalidate VM | "
+              "rename VM NAME | copy VM [FIELD=VALUE...] | add JSON | new-host-key [rsa] | drop",
+              file=sys.stderr)
         return 2
     try:
         answer = ask(words[0], request_from_words(words[1:]))

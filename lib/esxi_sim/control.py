@@ -3,6 +3,8 @@
 Requests, one a line: {"do": "set", "what": [["node1", "off", "ignored"], ["", "hostd", "hung"]]},
 {"do": "vms"}, {"do": "commands"}, {"do": "events"}, {"do": "record"}, {"do": "logins"},
 {"do": "clear"}, {"do": "unregister", "vm": "node1"}, {"do": "reregister", "vm": "node1"},
+{"do": "invalidate", "vm": "node1"}, {"do": "rename", "vm": "node1", "name": "new"},
+{"do": "copy", "vm": "node1", "datastore": "datastore2", "running": true},
 {"do": "add", "vm": {"name": "new"}}, {"do": "new-host-key", "kind": "rsa"}, {"do": "drop"}.
 Each is answered by one line: {"ok": true, "answer": ...} or {"ok": false, "error": "..."}.
 """
@@ -16,16 +18,16 @@ import socket
 import socketserver
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Union
+from typing import Any, Callable, Dict, List
 
-from .dispatch import HostCommand
 from .faults import BadAnswer, Faults, LineCut, VMFaults
 from .host import Host
 from .login import Login
-from .vms import VM, PowerEvent
+from .vms import VM
+from .world import HostCommand, News
 
 _VM_FIELDS = ("name", "power", "vmid", "datastore", "directory", "vmx", "note", "guest",
-              "hardware", "uuid")
+              "hardware", "uuid", "guest_host", "registered", "invalid")
 
 
 def vm_from_dict(fields: Dict[str, Any]) -> VM:
@@ -62,7 +64,7 @@ def _set_field(place: Any, kind: Any, field: str, value: Any) -> None:
     setattr(place, field, value)
 
 
-def as_dict(news: Union[HostCommand, PowerEvent]) -> Dict[str, Any]:
+def as_dict(news: News) -> Dict[str, Any]:
     """A command or power event as JSON can hold it."""
     kind = "command" if isinstance(news, HostCommand) else "power"
     return {"kind": kind, **dataclasses.asdict(news)}
@@ -88,6 +90,11 @@ _ACTIONS: Dict[str, Callable[[Host, Dict[str, Any]], Any]] = {
     "clear": lambda host, request: host.clear_record(),
     "unregister": lambda host, request: host.unregister(host.vm(request["vm"])),
     "reregister": lambda host, request: host.reregister(host.vm(request["vm"])),
+    "invalidate": lambda host, request: host.invalidate(host.vm(request["vm"])),
+    "rename": lambda host, request: host.rename(host.vm(request["vm"]), request["name"]),
+    "copy": lambda host, request: host.copy(
+        host.vm(request["vm"]), **{key: value for key, value in request.items()
+                                   if key not in ("do", "vm")}).vmid,
     "add": lambda host, request: host.add_vm(vm_from_dict(request["vm"])).vmid,
     "new-host-key": lambda host, request: host.change_host_key(request.get("kind")),
     "drop": lambda host, request: host.drop_all_sessions(),
@@ -152,8 +159,13 @@ def request_from_words(words: List[str]) -> Dict[str, Any]:
         return {"do": "set", "what": [_setting(word) for word in rest]}
     if action == "add":
         return {"do": "add", "vm": json.loads(rest[0])}
-    if action in ("unregister", "reregister"):
+    if action in ("unregister", "reregister", "invalidate"):
         return {"do": action, "vm": rest[0]}
+    if action == "rename":
+        return {"do": action, "vm": rest[0], "name": rest[1]}
+    if action == "copy":
+        more = [_setting(word)[1:] for word in rest[1:]]
+        return {"do": action, "vm": rest[0], **dict(more)}
     if action == "new-host-key":
         return {"do": action, "kind": rest[0] if rest else None}
     return {"do": action}

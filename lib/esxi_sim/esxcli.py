@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
-from .vms import VM, uuid_with_blanks
-
-if TYPE_CHECKING:
-    from .host import Host
-    from .output import Output
+from .output import Output
+from .storage import vmx_path
+from .vms import VM, Process, uuid_with_blanks
+from .world import World
 
 _FIELDS = ("World ID", "Process ID", "VMX Cartel ID", "UUID", "Display Name", "Config File")
+_BLOCK = "".join("   %s: %%s\n" % field for field in _FIELDS)
 _KILLS = ("soft", "hard", "force")
 
 
-async def run(host: Host, out: Output, arguments: List[str]) -> int:
-    """Carry out one esxcli or localcli call."""
+async def run(world: World, out: Output, arguments: List[str], layout: str = "esxcli") -> int:
+    """Carry out one esxcli or localcli call; layout: see Faults.localcli_layout."""
     options, words = _split(arguments)
     if words == ["vm", "process", "list"]:
-        return await _process_list(host, out, options.get("formatter", "simple"))
+        _process_list(world, out, options.get("formatter", "simple"), layout)
+        return 0
     if words == ["vm", "process", "kill"]:
-        return await _process_kill(host, out, options)
-    await out.out("Error: Unknown command or namespace %s\n" % " ".join(words))
+        return _process_kill(world, out, options)
+    out.out("Error: Unknown command or namespace %s\n" % " ".join(words))
     return 1
 
 
@@ -48,60 +47,64 @@ def _split(arguments: List[str]) -> Tuple[Dict[str, str], List[str]]:
     return options, words
 
 
-def _values(host: Host, vm: VM) -> List[str]:
-    world = vm.world_id or 0
-    return [str(world), "0", str(world - 1), uuid_with_blanks(vm.uuid), vm.name,
-            host.root.vmx_path(vm)]
+def _values(process: Process) -> Tuple[str, ...]:
+    vm = process.vm
+    return (str(process.world), "0", str(process.cartel), uuid_with_blanks(vm.uuid), process.name,
+            vmx_path(vm))
 
 
-async def _process_list(host: Host, out: Output, formatter: str) -> int:
-    running = host.inventory.running()
-    if formatter == "csv":
-        await out.out(_as_csv([_values(host, vm) for vm in running]))
-        return 0
-    blocks = []
-    for vm in running:
-        fields = "".join("   %s: %s\n" % pair for pair in zip(_FIELDS, _values(host, vm)))
-        blocks.append("%s\n%s\n" % (vm.name, fields))
-    await out.out("".join(blocks))
-    return 0
-
-
-def _as_csv(rows: List[List[str]]) -> str:
-    """open: header and quoting; without rows nothing is printed (facts: 6)."""
+def _process_list(world: World, out: Output, formatter: str, layout: str) -> None:
+    """The running VMs. Nothing running: no text at all (facts: 6)."""
+    rows = [_values(vm.process) for vm in world.inventory.running() if vm.process]
     if not rows:
-        return ""
+        return
+    if formatter == "csv":
+        out.out(_as_csv(rows))
+    elif layout == "esxcli":
+        out.out("".join(["%s\n%s\n" % (row[4], _BLOCK % row) for row in rows]))
+    else:
+        out.out("".join(["\n%s:\n%s" % (row[4], _BLOCK % row) for row in rows])
+                + ("\n" if layout == "closed" else ""))
+
+
+def _as_csv(rows: List[Tuple[str, ...]]) -> str:
+    """Alphabetical columns, a comma after the last one too (facts: 11); quoting is open."""
     names = [field.replace(" ", "") for field in _FIELDS]
     order = sorted(range(len(names)), key=names.__getitem__)
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator=",\n")
-    writer.writerows([[cells[i] for i in order] for cells in [names, *rows]])
-    return sink.getvalue()
+    return "".join("".join(_csv_cell(cells[i]) + "," for i in order) + "\n"
+                   for cells in [names, *rows])
 
 
-async def _process_kill(host: Host, out: Output, options: Dict[str, str]) -> int:
-    kind, world = options.get("type"), options.get("world-id")
-    problem = _wrong_options(kind, world)
+def _csv_cell(text: str) -> str:
+    return '"%s"' % text.replace('"', '""') if set(text) & set(',"\n') else text
+
+
+def _process_kill(world: World, out: Output, options: Dict[str, str]) -> int:
+    kind, number = options.get("type"), options.get("world-id")
+    problem = _wrong_options(kind, number)
     if problem:
-        await out.out(problem)
+        out.out(problem)
         return 1
-    vm = host.inventory.by_world(int(world or 0))
+    if world.faults.read_only:
+        out.out("Error: Permission to perform this operation was denied.\n")
+        return 1
+    vm: Optional[VM] = world.inventory.by_world(int(number or 0))
     if vm is None:
-        await out.out(host.faults.unknown_world_text.format(world=world) + "\n")
+        out.out(world.faults.unknown_world_text.format(world=number) + "\n")
         return 1
     needed = vm.faults.kill_needs
     if needed != "never" and _KILLS.index(kind or "") >= _KILLS.index(needed):
-        host.kill_later(vm.faults.kill_seconds, vm, out.cause)
+        world.kill_later(vm.faults.kill_seconds, vm, out.cause)
     return 0
 
 
-def _wrong_options(kind: Optional[str], world: Optional[str]) -> str:
+def _wrong_options(kind: Optional[str], number: Optional[str]) -> str:
     if kind is None:
         return "Error: Missing required parameter -t|--type\n"
-    if world is None:
+    if number is None:
         return "Error: Missing required parameter -w|--world-id\n"
     if kind not in _KILLS:
         return "Error: Invalid value %s for -t|--type: one of soft, hard, force\n" % kind
-    if not world.isdigit():
-        return "Error: Invalid value %s for -w|--world-id: not a number\n" % world
+    if not number.isdigit():
+        return "Error: Invalid value %s for -w|--world-id: not a number\n" % number
     return ""

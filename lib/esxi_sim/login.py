@@ -8,6 +8,9 @@ from typing import Any, List, Mapping, Optional
 
 import asyncssh
 
+# what PAM shows the client of a locked account on 6.x (facts: 7.1)
+TALLY_LINE = "/usr/lib/vmware/misc/bin/tally_vob.sh failed: exit code 1"
+
 
 @dataclass
 class Login:
@@ -21,9 +24,9 @@ class Login:
         MaxStartups does; drop_text: what they are sent first.
     banner_delay, auth_delay: seconds before the SSH banner and before each password's verdict.
     lock_after: wrong passwords that lock the account, 0: never; lock_seconds: for how long.
-    locked_answer: what a locked account's right password gets: "denied" (as a wrong one, the
-        default; facts: 7.1 say so without proof), "message" (locked_text, then denied) or
-        "disconnect".
+    locked_answer: what a locked account's right password gets: "denied" (as a wrong one), "tally"
+        (PAM's line of tally_vob.sh, then denied), "message" (locked_text, then denied) or
+        "disconnect"; None: as the release does, "tally" on 6.x (facts: 7.1).
     host_key: "ecdsa" or "rsa". old_algorithms: an old host: only an ssh-rsa (SHA-1) host key
         and diffie-hellman-group14-sha1.
     refuse_ed25519: ed25519 client keys are refused; None: as the release does.
@@ -45,7 +48,7 @@ class Login:
     auth_delay: float = 0.0
     lock_after: int = 5
     lock_seconds: float = 900.0
-    locked_answer: str = "denied"
+    locked_answer: Optional[str] = None
     locked_text: str = "The account is locked due to failed logins."
     host_key: str = "ecdsa"
     old_algorithms: bool = False

@@ -1,58 +1,86 @@
-"""Where a host command prints to: straight to the shell, or gathered to be spoilt first."""
+"""What a command of the host's shell prints, and the call that it answers."""
 
 from __future__ import annotations
 
-from typing import List, Tuple, Union
+from typing import Any, List, Protocol, Tuple, Union
 
-from .calls import Call
+from .clock import Clock
 from .faults import Answer
 from .texts import to_bytes
 
+Part = Tuple[str, bytes]
 
-class Output:
-    """What a command prints, in order.
 
-    gathered: keep everything instead of printing it, so that it can be cut, spoilt or lost.
-    cause: the command line, to be named as the cause of what it does.
+class Call(Protocol):
+    """One running command, as the shell around the world started it.
+
+    argv: the command and its arguments; line: the same as one text. session: number of the ssh
+    session it runs in.
     """
 
-    def __init__(self, call: Call, gathered: bool):
-        self._call = call
-        self._gathered = gathered
-        self.parts: List[Tuple[str, bytes]] = []
+    argv: List[str]
+    line: str
+    session: int
+
+    async def show(self, parts: List[Part]) -> None:
+        """Print ("out" or "err", bytes), in order; returns when it is printed."""
+
+    async def cut(self, parts: List[Part], how: str) -> None:
+        """Print the parts, then do to the session's line what LineCut.when says: it falls
+        "silent", it is "dead", or it breaks (any other word)."""
+
+    async def pass_on(self) -> int:
+        """Let the shell's own program of that name run; returns its exit status."""
+
+
+class Output:
+    """What a program prints, in order; shown when it ends, or when it waits.
+
+    held: keep everything to the end, so that it can be cut, spoilt or lost. cause: the command
+    line, to be named as the cause of what it does.
+    """
+
+    __slots__ = ("parts", "cause", "_call", "_clock", "_held")
+
+    def __init__(self, call: Call, clock: Clock, held: bool):
+        self.parts: List[Part] = []
         self.cause = call.line
+        self._call = call
+        self._clock = clock
+        self._held = held
 
-    async def out(self, text: Union[str, bytes]) -> None:
+    def out(self, text: Union[str, bytes]) -> None:
         """Print on standard output."""
-        await self._add("out", to_bytes(text))
+        self.parts.append(("out", to_bytes(text)))
 
-    async def err(self, text: Union[str, bytes]) -> None:
+    def err(self, text: Union[str, bytes]) -> None:
         """Print on standard error."""
-        await self._add("err", to_bytes(text))
+        self.parts.append(("err", to_bytes(text)))
 
-    async def answer(self, answer: Answer) -> int:
+    def answer(self, answer: Answer) -> int:
         """Print a whole answer; returns its status."""
-        await self.out(answer.stdout)
-        await self.err(answer.stderr)
+        self.out(answer.stdout)
+        self.err(answer.stderr)
         return answer.status
 
+    async def wait_for(self, event: Any) -> None:
+        """Show what was printed so far, and wait for an event of the clock."""
+        await self._show()
+        await event.wait()
+
     async def hang(self) -> int:
-        """Never end."""
-        return await self._call.hang()
+        """Show what was printed so far, and never end."""
+        await self._show()
+        await self._clock.never()
+        return 255
 
-    async def _add(self, stream: str, text: bytes) -> None:
-        if self._gathered:
-            self.parts.append((stream, text))
-        else:
-            await print_part(self._call, stream, text)
-
-
-async def print_part(call: Call, stream: str, text: bytes) -> None:
-    """Print bytes on the command's "out" or "err"."""
-    await (call.out if stream == "out" else call.err)(text)
+    async def _show(self) -> None:
+        if not self._held:
+            parts, self.parts = self.parts, []
+            await self._call.show(parts)
 
 
-def first_half(parts: List[Tuple[str, bytes]]) -> List[Tuple[str, bytes]]:
+def first_half(parts: List[Part]) -> List[Part]:
     """The first half of the bytes of an answer."""
     room = sum(len(text) for _, text in parts) // 2
     kept = []

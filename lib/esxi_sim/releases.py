@@ -7,7 +7,7 @@ Only what the facts file calls CONFIRMED is presented as ESXi's own words. Field
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Release:
     """The words and habits of one ESXi release.
 
@@ -21,6 +21,8 @@ class Release:
     old_prompt: `~ # ` instead of `[root@host:~] ` (facts: 7.2).
     motd: file in texts/, shown to an interactive shell. ssh_version: the SSH banner.
     fips: ed25519 client keys are refused, and the algorithms of 8.0.2 are offered (facts: 7.1).
+    tally: a locked account is shown PAM's line of tally_vob.sh (facts: 7.1).
+    vmm_cartel: what ps prints as the CID of a vmm world: "0", on 5.x nothing (facts: 6a).
     """
 
     name: str
@@ -36,6 +38,8 @@ class Release:
     motd: str
     ssh_version: str
     fips: bool
+    tally: bool = False
+    vmm_cartel: str = "0"
 
 
 _REFUSED = "Connect to localhost failed: Connection failure"
@@ -47,11 +51,11 @@ RELEASES = {
     release.name: release
     for release in (
         Release("5.5", "5.5.0", "1331820", True, "block", "Powered Off", _BAD_REQUEST, _REFUSED,
-                "may have been", True, "motd-5.5.txt", "esxi_sim", False),
+                "may have been", True, "motd-5.5.txt", "esxi_sim", False, vmm_cartel=""),
         Release("6.0", "6.0.0", "3620759", False, "bare", "Powered off", _REFUSED, _REFUSED,
-                "might have been", False, "motd-5.5.txt", "esxi_sim", False),
+                "might have been", False, "motd-5.5.txt", "esxi_sim", False, tally=True),
         Release("6.7", "6.7.0", "14320388", False, "bare", "Powered off", _REFUSED, _REFUSED,
-                "might have been", False, "motd-6.7.txt", "OpenSSH_8.3", False),
+                "might have been", False, "motd-6.7.txt", "OpenSSH_8.3", False, tally=True),
         Release("7.0", "7.0.3", "19193900", False, "fault", "Powered off", _REFUSED,
                 "Connection failed", "might have been", False, "motd-6.7.txt", "esxi_sim", False),
         Release("8.0", "8.0.3", "24674464", False, "fault", "Powered off", _REFUSED,

@@ -9,29 +9,67 @@ import signal
 import struct
 import subprocess
 import termios
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from dataclasses import dataclass
+from typing import Any, Coroutine, Dict, List, Optional, Protocol
 
 import asyncssh
 
 from . import texts
+from .login import Login
+from .releases import Release
+from .shell_root import ShellRoot
 
-if TYPE_CHECKING:
-    from .sshd import Connection
+
+@dataclass
+class Shell:
+    """What every session's shell is started with."""
+
+    root: ShellRoot
+    busybox: str
+    release: Release
+    login: Login
+    hostname: str
+
+    @property
+    def prompt(self) -> str:
+        """PS1 of an interactive shell (facts: 7.2)."""
+        where = "$(test \"$PWD\" = / && echo '~' || echo \"$PWD\")"  # \\w knows no ~ for /
+        if self.release.old_prompt:
+            return where + " # "
+        return "[%s@%s:%s] " % (self.login.user, self.hostname.partition(".")[0], where)
+
+
+class Line(Protocol):
+    """The connection a session came through."""
+
+    addresses: str
+
+    def keep(self, work: Coroutine) -> None:
+        """Run something for this connection, and hold on to it until it is done."""
+
+    def drop(self) -> None:
+        """Break the TCP connection, without a word."""
+
+    def stop_listening(self) -> None:
+        """Read nothing from the client any more."""
 
 
 class ShellSession(asyncssh.SSHServerSession):
     """A shell or a command that a client asked for.
 
     connection: where it came from. number: names the session to the host commands in it.
-    key_options: the options of the authorized_keys line that let the client in.
+    key_options: the options of the authorized_keys line that let the client in. open_sessions:
+    where it is entered as long as it is open.
     """
 
-    def __init__(self, connection: Connection, number: int, key_options: Dict[str, Any]):
+    def __init__(self, shell: Shell, connection: Line, number: int, key_options: Dict[str, Any],
+                 open_sessions: Dict[int, ShellSession]):
         self.connection = connection
         self.number = number
         self.muted = False
+        self._shell = shell
         self._key_options = key_options
-        self._host = connection.host
+        self._open_sessions = open_sessions
         self._loop = asyncio.get_running_loop()
         self._channel: Any = None
         self._asked: Optional[str] = None
@@ -76,7 +114,7 @@ class ShellSession(asyncssh.SSHServerSession):
         return False
 
     def session_started(self) -> None:
-        self._host.sessions[self.number] = self
+        self._open_sessions[self.number] = self
         self.connection.keep(self._start())
 
     # -- the shell -------------------------------------------------------------------------
@@ -85,10 +123,10 @@ class ShellSession(asyncssh.SSHServerSession):
         return self._key_options.get("command", self._asked)
 
     def _environment(self) -> Dict[str, str]:
-        login = self._host.login
+        login = self._shell.login
         environment = {
             "PATH": "/bin:/sbin", "HOME": "/", "USER": login.user, "LOGNAME": login.user,
-            "SHELL": "/bin/sh", "ESXI_SIM_SESSION": str(self.number), "PS1": self._host.prompt,
+            "SHELL": "/bin/sh", "ESXI_SIM_SESSION": str(self.number), "PS1": self._shell.prompt,
             "SSH_CONNECTION": self.connection.addresses,
         }
         if self._terminal:
@@ -100,7 +138,7 @@ class ShellSession(asyncssh.SSHServerSession):
     async def _start(self) -> None:
         command = self._command()
         shell = ["sh"] if command is None else ["sh", "-c", command]
-        argv = self._host.root.argv(shell)
+        argv = self._shell.root.argv(shell)
         if self._terminal:
             await self._start_on_terminal(argv, motd=command is None)
         else:
@@ -127,10 +165,9 @@ class ShellSession(asyncssh.SSHServerSession):
         self._master, slave = os.openpty()
         self._set_window()
         if motd:
-            text = texts.stored(self._host.release.motd)
-            os.write(slave, text.encode())
+            os.write(slave, (texts.stored(self._shell.release.motd) % {}).encode())
         self._process = subprocess.Popen(
-            [self._host.busybox, "setsid", "-c", *argv], stdin=slave, stdout=slave, stderr=slave,
+            [self._shell.busybox, "setsid", "-c", *argv], stdin=slave, stdout=slave, stderr=slave,
             env=self._environment(), cwd="/")
         os.close(slave)
         await self._read_from(os.fdopen(os.dup(self._master), "rb", 0), None)
@@ -220,7 +257,7 @@ class ShellSession(asyncssh.SSHServerSession):
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self._over = True
-        self._host.sessions.pop(self.number, None)
+        self._open_sessions.pop(self.number, None)
         self._kill()
 
     def end(self) -> None:

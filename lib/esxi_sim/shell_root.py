@@ -1,15 +1,14 @@
 """The file system of the simulated host, and the busybox ash that runs in it.
 
 A temporary directory becomes the root of every shell: busybox with only the applets ESXi is
-known to have, the datastores with a small real .vmx for each VM, and vim-cmd, esxcli, localcli
-as three-line scripts that call the simulator back (see calls.py). It is entered by chroot when
-run by root, else in a user namespace.
+known to have, the datastores with a small real .vmx for each VM, and the host's own commands as
+scripts of a few lines that call the simulator back (see calls.py). It is entered by chroot when run
+by root, else in a user namespace.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
@@ -19,17 +18,21 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from .vms import VM, uuid_with_blanks
+from .door import ABSENT_TOGETHER
+from .storage import VOLUMES, vmx_path, vmx_text, volume_uuid
+from .vms import VM
 
 # Applets seen in use on ESXi hosts (facts: 7.3), and those any busybox ash has built in.
 APPLETS = """
 [ [[ awk basename cat chmod cp cut date dd df dirname du echo egrep env expr false fgrep find
-grep head hostname kill ln ls md5sum mkdir more mv nohup printf pwd readlink rm rmdir sed seq
+head hostname kill ln ls md5sum mkdir more mv nohup printf pwd rm rmdir sed seq
 sleep sort stat stty sync tail tar tee test time timeout touch tr true tty uname uniq uptime usleep
 vi wc which xargs
 """.split()
 
-_HOST_COMMANDS = ("vim-cmd", "esxcli", "localcli", "vmware")
+_HOST_COMMANDS = (*ABSENT_TOGETHER, "vmware", "ps")
+# Called back for what is said of datastores and .vmx files; else they are busybox's.
+_FILE_COMMANDS = ("readlink", "grep")
 _PREFIX = "esxi_sim_root-"
 _PRIVATE = ".sim"  # the simulator's own tools, out of the way of PATH
 _NO_USER_NAMESPACE = (
@@ -39,9 +42,14 @@ _NO_USER_NAMESPACE = (
 # One process from the first exec to the last: the script, then busybox nc which connects, then
 # the script `call` with the connection as stdin and stdout. Killing it closes the connection.
 _HOST_COMMAND = """#!/.sim/busybox sh
-exec 3>&1 4>&2
+exec 3>&1 4>&2 5<&0
 exec /.sim/nc 127.0.0.1 {port} -e /.sim/call {name} "$@"
 """
+_FILE_COMMAND = _HOST_COMMAND.replace("exec 3", """case "$*" in
+    */vmfs/volumes/*|*.vmx*) ;;
+    *) exec /.sim/busybox {name} "$@" ;;
+esac
+exec 3""")
 _CALL = """#!/.sim/busybox sh
 printf '%s\\0' {token} "$ESXI_SIM_SESSION" $# "$@"
 while read -r step; do eval "$step"; echo; done
@@ -89,6 +97,8 @@ class ShellRoot:
         self._script(_PRIVATE + "/call", _CALL.format(token=call_token))
         for name in _HOST_COMMANDS:
             self._script("bin/" + name, _HOST_COMMAND.format(port=call_port, name=name))
+        for name in _FILE_COMMANDS:
+            self._script("bin/" + name, _FILE_COMMAND.format(port=call_port, name=name))
         self._script("etc/init.d/hostd", _HOST_COMMAND.format(port=call_port, name="hostd"))
         for device in ("null", "zero", "urandom", "tty"):
             (self.path / "dev" / device).touch()
@@ -99,8 +109,9 @@ class ShellRoot:
         file.chmod(0o755)
 
     def set_vim_cmd_absent(self, absent: bool) -> None:
-        """Take the host's own commands away, or put them back."""
-        for name in _HOST_COMMANDS:
+        """Take vim-cmd, esxcli and localcli away, or put them back: the shell itself says that
+        they are not there."""
+        for name in ABSENT_TOGETHER:
             shown, hidden = self.path / "bin" / name, self.path / _PRIVATE / name
             if absent and shown.exists():
                 shown.rename(hidden)
@@ -151,40 +162,27 @@ class ShellRoot:
 
     # -- the VMs' files ------------------------------------------------------------------
 
-    def datastore_uuid(self, datastore: str) -> str:
-        """The volume's UUID, `58f72d53-3d2f86ee-e2b8-d4ae52e8199a` style (facts: 6)."""
-        digits = hashlib.md5(
-            datastore.encode("utf-8", "surrogateescape")).hexdigest()
-        return "-".join((digits[:8], digits[8:16], digits[16:20], digits[20:]))
-
-    def vmx_path(self, vm: VM) -> str:
-        """Where the .vmx is, as the process list prints it: with the volume's UUID."""
-        if not vm.datastore:
-            return "/var/run/crx/infra/%s/%s" % (vm.directory, vm.vmx)
-        return "/vmfs/volumes/%s/%s/%s" % (self.datastore_uuid(vm.datastore), vm.directory, vm.vmx)
-
     def write_vmx(self, vm: VM) -> None:
-        """Write a VM's .vmx as its power state wants it."""
-        file = self._inside(self.vmx_path(vm))
+        """Write a VM's .vmx as it is now, or take it away where it is gone."""
+        file = self._inside(vmx_path(vm))
+        if vm.vmx_missing:
+            shutil.rmtree(os.path.dirname(file), ignore_errors=True)
+            return
         if vm.datastore:
             self._add_datastore(vm.datastore)
         os.makedirs(os.path.dirname(file), exist_ok=True)
         draft = file + b".new"
         with open(draft, "wb") as out:
-            out.write(_vmx_text(vm).encode("utf-8", "surrogateescape"))
+            out.write(vmx_text(vm).encode("utf-8", "surrogateescape"))
         os.rename(draft, file)
-
-    def remove_vmx(self, vm: VM) -> None:
-        """The VM's files are gone (its datastore went away)."""
-        shutil.rmtree(os.path.dirname(self._inside(self.vmx_path(vm))), ignore_errors=True)
 
     def _inside(self, path: str) -> bytes:
         return os.fsencode(str(self.path)) + path.encode("utf-8", "surrogateescape")
 
     def _add_datastore(self, datastore: str) -> None:
-        uuid = self.datastore_uuid(datastore)
-        os.makedirs(self._inside("/vmfs/volumes/" + uuid), exist_ok=True)
-        link = self._inside("/vmfs/volumes/" + datastore)
+        uuid = volume_uuid(datastore)
+        os.makedirs(self._inside(VOLUMES + uuid), exist_ok=True)
+        link = self._inside(VOLUMES + datastore)
         if not os.path.lexists(link):
             os.symlink(uuid, link)
 
@@ -241,31 +239,6 @@ def _processes_rooted_in(path: str) -> List[int]:
             except OSError:
                 continue
     return found
-
-
-def _vmx_text(vm: VM) -> str:
-    uuid = uuid_with_blanks(vm.uuid)
-    fields: Dict[str, str] = {
-        ".encoding": "UTF-8",
-        "config.version": "8",
-        "virtualHW.version": vm.hardware.rpartition("-")[2],
-        "displayName": vm.name,
-        "guestOS": vm.guest,
-        "uuid.bios": uuid,
-        "uuid.location": uuid,
-        "vc.uuid": "52" + uuid[2:],
-    }
-    if vm.note:
-        fields["annotation"] = vm.note
-    if vm.power == "suspended":
-        fields["checkpoint.vmState"] = vm.vmx.rpartition(".")[0] + ".vmss"
-    elif vm.been_suspended:
-        fields["checkpoint.vmState"] = ""
-    return "".join('%s = "%s"\n' % (key, _vmx_escaped(value)) for key, value in fields.items())
-
-
-def _vmx_escaped(value: str) -> str:
-    return value.replace("|", "|7C").replace('"', "|22").replace("\n", "|0A")
 
 
 _bare_shells: Dict[Path, bytes] = {}

@@ -6,14 +6,12 @@ import asyncio
 import functools
 import itertools
 import socket
-from typing import TYPE_CHECKING, Any, Coroutine, Dict, Optional, Set
+from typing import Any, Callable, Coroutine, Dict, Optional, Set
 
 import asyncssh
 
-from .session import ShellSession
-
-if TYPE_CHECKING:
-    from .host import Host
+from .login import TALLY_LINE, Accounts
+from .session import Shell, ShellSession
 
 # What 8.0.2 offers in FIPS mode (facts: 7.1).
 _FIPS_KEX = ("ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521",
@@ -44,8 +42,9 @@ class Connection(asyncssh.SSHServer):
     """One client's connection: its authentication and its sessions."""
 
     def __init__(self, sshd: SSHD, number: int):
-        self.host = sshd.host
         self.number = number
+        self._login = sshd.shell.login
+        self._accounts = sshd.accounts
         self.addresses = ""
         self.user = ""
         self._sshd = sshd
@@ -54,6 +53,7 @@ class Connection(asyncssh.SSHServer):
         self._key_options: Dict[str, Any] = {}
         self._by_key = False
         self._pending_verdict = False
+        self._told_of_lock = ""
         self._tasks: Set[asyncio.Future] = set()
 
     def connection_made(self, conn: Any) -> None:
@@ -85,56 +85,59 @@ class Connection(asyncssh.SSHServer):
 
     def begin_auth(self, username: str) -> bool:
         self.user = username
-        if self.host.login.banner:
-            self._ssh.send_auth_banner(self.host.login.banner)
+        if self._login.banner:
+            self._ssh.send_auth_banner(self._login.banner)
         return True
 
     def auth_completed(self) -> None:
         if self._by_key:
-            self.host.accounts.key_accepted(self.user)
+            self._accounts.key_accepted(self.user)
 
     def password_auth_supported(self) -> bool:
-        return self.host.login.password_method
+        return self._login.password_method
 
     async def validate_password(self, username: str, password: str) -> bool:
         return await self._verdict(username, password, "password")
 
     def kbdint_auth_supported(self) -> bool:
-        return self.host.login.kbdint
+        return self._login.kbdint
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
-        return "", "", "", [(self.host.login.prompt, False)]
+        return "", "", "", [(self._login.prompt, False)]
 
     async def validate_kbdint_response(self, username: str, responses: Any) -> Any:
         if not responses:  # the client's answer to a round without questions
             return self._pending_verdict
         accepted = await self._verdict(username, responses[0], "keyboard-interactive")
-        login = self.host.login
+        login = self._login
         self._pending_verdict = accepted
         if accepted and login.empty_round:
             return "", "", "", []
-        if self.host.accounts.locked and login.locked_answer == "message" and not accepted:
-            return "", login.locked_text, "", []
+        if self._told_of_lock:
+            return "", self._told_of_lock, "", []
         return accepted
 
     async def _verdict(self, username: str, password: str, method: str) -> bool:
-        login = self.host.login
+        login = self._login
         if login.auth_delay:
             await asyncio.sleep(login.auth_delay)
-        was_locked = self.host.accounts.locked
-        accepted = self.host.accounts.check_password(username, password, method)
+        was_locked = self._accounts.locked
+        told = login.locked_answer or ("tally" if self._sshd.shell.release.tally else "denied")
+        self._told_of_lock = "" if not was_locked else {
+            "message": login.locked_text, "tally": TALLY_LINE}.get(told, "")
+        accepted = self._accounts.check_password(username, password, method)
         self._by_key = False
         self._key_options = {}
-        if was_locked and login.locked_answer == "disconnect":
+        if was_locked and told == "disconnect":
             self._ssh.disconnect(asyncssh.DISC_PROTOCOL_ERROR, "Too many authentication failures")
         return accepted
 
     def public_key_auth_supported(self) -> bool:
-        return self.host.login.publickey
+        return self._login.publickey
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        options = self.host.accounts.check_key(username, key, self._peer,
-                                               self.host.refuses_ed25519)
+        options = self._accounts.check_key(username, key, self._peer,
+                                               self._sshd.refuses_ed25519)
         self._by_key = options is not None
         self._key_options = dict(options or {})
         return options is not None
@@ -142,18 +145,27 @@ class Connection(asyncssh.SSHServer):
     # -- sessions --------------------------------------------------------------------------
 
     def session_requested(self) -> Any:
-        session = ShellSession(self, next(self._sshd.session_numbers), self._key_options)
+        sshd = self._sshd
+        session = ShellSession(sshd.shell, self, sshd.new_session(), self._key_options,
+                               sshd.sessions)
         return self._ssh.create_server_channel(encoding=None), session
 
 
 class SSHD:
-    """Listens for clients. The host's switches are looked at for each new connection."""
+    """Listens for clients. The switches of the login are looked at for each new connection.
 
-    def __init__(self, host: Host):
-        self.host = host
+    shell: what their sessions run. new_session: gives out the numbers of the sessions. sessions:
+    the open ones. connections_seen: how many have come.
+    """
+
+    def __init__(self, shell: Shell, accounts: Accounts, new_session: Callable[[], int]):
+        self.shell = shell
+        self.accounts = accounts
+        self.new_session = new_session
         self.connections: Set[Connection] = set()
-        self.session_numbers = itertools.count(1)
-        self.key = new_host_key(host.login.host_key)
+        self.connections_seen = 0
+        self.sessions: Dict[int, ShellSession] = {}
+        self.key = new_host_key(shell.login.host_key)
         self._numbers = itertools.count(1)
         self._listener: Optional[socket.socket] = None
         self._accepting: Optional[asyncio.Task] = None
@@ -170,6 +182,30 @@ class SSHD:
         self._accepting = asyncio.ensure_future(self._accept(self._listener))
         return self._listener.getsockname()[1]
 
+    @property
+    def refuses_ed25519(self) -> bool:
+        """Whether ed25519 client keys are refused now."""
+        choice = self.shell.login.refuse_ed25519
+        return self.shell.release.fips if choice is None else choice
+
+    def cut_line(self, session: int, how: str) -> None:
+        """Break the TCP connection of a session; "silent": nothing comes through the session any
+        more, in either direction; "dead": nor through its connection."""
+        found = self.sessions.get(session)
+        if found is None:
+            return
+        if how not in ("silent", "dead"):
+            found.connection.drop()
+            return
+        found.muted = True
+        if how == "dead":
+            found.connection.stop_listening()
+
+    def drop_all(self) -> None:
+        """Break the TCP connections of all clients."""
+        for connection in list(self.connections):
+            connection.drop()
+
     async def close(self) -> None:
         """Drop all clients and stop listening."""
         if self._accepting:
@@ -179,10 +215,9 @@ class SSHD:
             self._listener.close()
         for task in list(self._welcomes):
             task.cancel()
-        for session in list(self.host.sessions.values()):
+        for session in list(self.sessions.values()):
             session.end()
-        for connection in list(self.connections):
-            connection.drop()
+        self.drop_all()
         await asyncio.gather(*self._welcomes, return_exceptions=True)
 
     async def _accept(self, listener: socket.socket) -> None:
@@ -194,8 +229,8 @@ class SSHD:
             task.add_done_callback(self._welcomes.discard)
 
     async def _welcome(self, client: socket.socket) -> None:
-        login = self.host.login
-        self.host.connections_seen += 1
+        login = self.shell.login
+        self.connections_seen += 1
         if login.drop_connections > 0:
             login.drop_connections -= 1
             client.setblocking(False)
@@ -213,7 +248,7 @@ class SSHD:
             raise
 
     async def _options(self) -> asyncssh.SSHServerConnectionOptions:
-        login, release = self.host.login, self.host.release
+        login, release = self.shell.login, self.shell.release
         key = asyncssh.load_keypairs(self.key)[0]
         choices: Dict[str, Any] = {}
         if release.fips:

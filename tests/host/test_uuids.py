@@ -73,7 +73,7 @@ def test_an_unknown_uuid_is_off_only_with_missing_as_off(host, fence, action, as
 
 
 def test_a_uuid_cannot_be_missing_while_a_configuration_file_cannot_be_read(host, fence):
-    host.root.remove_vmx(host.vm("third"))
+    host.remove_vmx(host.vm("third"))
     run = fence.as_pacemaker(host, "off", NODE.replace("53", "99"), missing_as_off="1")
     assert said(run) == ("", 1)
     assert "missing_as_off cannot be used" in run.stderr

@@ -62,6 +62,19 @@ def test_a_locked_account_may_be_told_otherwise(start_host, client_of, answer):
     assert host.logins == 0
 
 
+@pytest.mark.parametrize(("release", "shown"), [("5.5", False), ("6.0", True), ("6.7", True),
+                                                ("8.0", False)])
+def test_a_locked_account_of_6_x_shows_the_line_of_its_tally(start_host, client_of, release, shown):
+    host = start_host(lock_after=1, release=release)
+    client = client_of(host)
+    line = b"/usr/lib/vmware/misc/bin/tally_vob.sh failed: exit code 1"
+    assert line not in client(HELLO, "-o", "LogLevel=INFO", password="wrong").stderr
+    told = client(HELLO, "-o", "LogLevel=INFO", password=PASSWORD)
+    assert (line in told.stderr) is shown
+    assert told.stderr.endswith(DENIED)
+    assert (told.returncode, host.auth_failures) == (255, 2)
+
+
 @pytest.mark.parametrize(("release", "kind", "allowed"), [
     ("6.7", "rsa", True), ("8.0", "rsa", True), ("8.0", "ecdsa", True),
     ("6.7", "ed25519", True), ("8.0", "ed25519", False), ("9.0", "ed25519", False)])

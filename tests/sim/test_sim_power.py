@@ -4,6 +4,7 @@ import time
 
 import pytest
 from esxi_sim import VM, VMFaults
+from esxi_sim.storage import vmx_path
 
 OFF, ON, STATE = ("vim-cmd vmsvc/power.%s 1" % what for what in ("off", "on", "getstate"))
 KILL = "esxcli vm process kill -t %s -w %d"
@@ -163,7 +164,7 @@ def test_the_vmx_file_tells_a_suspended_vm(start_host, client_of):
     assert found == '/vmfs/volumes/datastore1/db/db.vmx:checkpoint.vmState = "db.vmss"\n'
     host.vm("db").power = "off"
     assert client(look).stdout.decode().endswith(':checkpoint.vmState = ""\n')
-    listed = client("cat '%s'" % host.root.vmx_path(host.vm("crx"))).stdout.decode()
+    listed = client("cat '%s'" % vmx_path(host.vm("crx"))).stdout.decode()
     assert 'displayName = "crx"' in listed
 
 
