@@ -20,7 +20,8 @@ def is_cuttable(schedule: Schedule) -> bool:
 
     Said of a schedule only where all of this holds:
     - off or reboot was asked, by name or UUID, and the VM alone unless there is hardly any trouble;
-      by one agent where hostd is not always there (what another one did, nobody could prove).
+      by one agent where hostd is not always there (what another one did, nobody could prove), or
+      where the other one switches the VM on again while there is other trouble.
     - Who is meant is beyond doubt: no twin or copy, no forged row, hostd never loses the VM's
       configuration, and another administrator does nothing but register the VM anew once.
     - The user may do it, and may log in: no login is refused or lost, one at most closed or slow.
@@ -30,8 +31,9 @@ def is_cuttable(schedule: Schedule) -> bool:
       and the VM obeys; else a kill that ends the VM while it runs, through esxcli where hostd
       answers, through localcli where it does not.
     - The proof can be had. Where hostd answers: its word, beside one sound list of processes, by
-      localcli or esxcli. Where it does not: localcli's list, and `ps` as VMware's, or another VM
-      whose process shows that the list is alive; and the VM's own process was there to be seen.
+      localcli or esxcli. Where it does not: localcli's list, and the VM's own process was there to
+      be seen. And in both cases `ps` as VMware's, or another VM whose process shows that the list
+      is alive. A UUID only the process tells, where the files cannot be read.
     - It stays off long enough to be seen: it is not on again, more than once or unseen by hostd,
       before there was time for a proof (3 s, once hostd noticed and ps shows it no more).
     - The rest of the trouble does not eat up the time: each silence costs what the agent waits for
@@ -40,7 +42,7 @@ def is_cuttable(schedule: Schedule) -> bool:
       list may pass for a whole one more than once, nothing is claimed.
     """
     return (schedule.action in ("off", "reboot") and _are_plugs_clear(schedule)
-            and (schedule.second is None or schedule.hostd == "up")
+            and _are_agents_clear(schedule)
             and _is_identity_clear(schedule) and _may_do_it(schedule)
             and not _is_soon_on_again(schedule) and _is_way_open(schedule))
 
@@ -51,6 +53,13 @@ def _are_plugs_clear(schedule: Schedule) -> bool:
     return ("vc_uuid" not in schedule.plug and "name" in schedule.plugs
             and ("unknown" not in schedule.plug or schedule.means_yes)
             and schedule.hostd == "up" and not schedule.bad and _trouble(schedule) <= 5.0)
+
+
+def _are_agents_clear(schedule: Schedule) -> bool:
+    if schedule.second is None:
+        return True
+    return schedule.hostd == "up" and (schedule.second[0] not in ("on", "reboot") or not (
+        schedule.bad or schedule.vm or schedule.host.get("latency")))
 
 
 def _is_identity_clear(schedule: Schedule) -> bool:
@@ -70,10 +79,12 @@ def _is_soon_on_again(schedule: Schedule) -> bool:
     vm = schedule.vm
     autostart = vm.get("autostart")
     lingers = max(vm.get("stale_seconds", 0), vm.get("ps_seconds", 0))
+    if vm.get("off") in ("hangs_after", "late"):  # off, and nobody is told
+        lingers += 12
     if autostart is None or autostart >= 3 + lingers:
         return False
-    return vm.get("autostart_times", 1) > 1 or not _hostd_answers(schedule) \
-        or schedule.hostd != "up" or bool(schedule.bad)
+    return (vm.get("autostart_times", 1) > 1 or schedule.hostd != "up" or bool(schedule.bad)
+            or bool(schedule.admin))
 
 
 def _hostd_answers(schedule: Schedule) -> bool:
@@ -83,18 +94,23 @@ def _hostd_answers(schedule: Schedule) -> bool:
 
 def _is_way_open(schedule: Schedule) -> bool:
     closed = _closed_programs(schedule)
-    if closed is None or schedule.datastore and schedule.plug == "uuid" and schedule.power != "on":
+    reads_files = schedule.plug == "uuid" and schedule.power != "on"
+    if reads_files and any(command in ("^grep", "") for command, *_ in schedule.bad):
+        return False
+    if closed is None or schedule.datastore and schedule.plug == "uuid" and (
+            schedule.power != "on" or schedule.bad or schedule.admin):
         return False
     hostd = _hostd_answers(schedule) and "vim-cmd" not in closed
     localcli = "localcli" not in closed
     esxcli = hostd and "esxcli" not in closed
-    silent_proof = localcli and ("ps" not in closed or schedule.neighbours > 0)
+    if schedule.neighbours == 0 and "ps" in closed:
+        return False
     if hostd:
         way = (esxcli or localcli) and (
             _obeys_power_off(schedule) or _obeys_kill(schedule) and esxcli)
         # hostd comes late, or leaves before its last word: then the others must prove it
         return bool(way) and _trouble(schedule) <= TIME_FOR_TROUBLE
-    if schedule.power != "on" or not silent_proof:
+    if schedule.power != "on" or not localcli:
         return False
     way = _obeys_kill(schedule)
     return way and _trouble(schedule) <= TIME_FOR_TROUBLE
