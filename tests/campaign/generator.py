@@ -59,14 +59,19 @@ def schedule_of(seed: int, number: int) -> Schedule:
 
 
 def _keep_it_tellable(schedule: Schedule) -> None:
-    """Where hostd is silent, the VM that runs is the one a name means: so there is no other bearer
-    of the name or UUID than the VM itself, unless that runs and keeps its name. And not both of the
-    lists of processes are taken away, or made to lie in the same way, for good."""
+    """Take out what no agent could know.
+
+    Where hostd is silent, the VM that runs is the one a name or UUID means: so there is no other
+    bearer of it than the VM itself, unless that runs and keeps its name. And not both of the lists
+    of processes are taken away, or made to lie in the same way, for good.
+    """
     does = {what for what, _ in schedule.admin}
     if schedule.power != "on" or does & {"off", "suspend", "rename"}:
-        schedule.twin = ""
-        schedule.admin = [entry for entry in schedule.admin
-                          if entry[0] not in ("copy", "unlisted copy", "rename neighbour")]
+        bearers = ["registered", "unlisted", "invalid", "rename neighbour"]
+        if "uuid" in schedule.plug:
+            bearers += ["copy", "unlisted copy"]
+        schedule.twin = "" if schedule.twin in bearers else schedule.twin
+        schedule.admin = [entry for entry in schedule.admin if entry[0] not in bearers]
     if schedule.host.get("ps", "up") != "up" or any(c == "^ps" for c, *_ in schedule.bad):
         # half a list may look whole, and beside it there is only ps to say that it is not
         schedule.bad = [entry for entry in schedule.bad if entry[1] != "half" or entry[2] == 1]
