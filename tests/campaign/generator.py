@@ -63,7 +63,8 @@ def _keep_it_tellable(schedule: Schedule) -> None:
 
     Where hostd is silent, the VM that runs is the one a name or UUID means: so there is no other
     bearer of it than the VM itself, unless that runs and keeps its name. And not both of the lists
-    of processes are taken away, or made to lie in the same way, for good.
+    of processes are taken away, or made to lie in the same way, for good; nor hostd and a list at
+    once: half a list may look whole, and of an invalid VM hostd says "Powered off".
     """
     does = {what for what, _ in schedule.admin}
     if schedule.power != "on" or does & {"off", "suspend", "rename"}:
@@ -72,8 +73,9 @@ def _keep_it_tellable(schedule: Schedule) -> None:
             bearers += ["copy", "unlisted copy"]
         schedule.twin = "" if schedule.twin in bearers else schedule.twin
         schedule.admin = [entry for entry in schedule.admin if entry[0] not in bearers]
+    if schedule.invalid or schedule.invalid_after or schedule.vm.get("refusal_invalidates"):
+        schedule.bad = [entry for entry in schedule.bad if entry[1] != "half"]
     if schedule.host.get("ps", "up") != "up" or any(c == "^ps" for c, *_ in schedule.bad):
-        # half a list may look whole, and beside it there is only ps to say that it is not
         schedule.bad = [entry for entry in schedule.bad if entry[1] != "half" or entry[2] == 1]
 
 
