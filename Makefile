@@ -7,6 +7,9 @@ DESTDIR ?=
 # Most of a test is waiting for a host: two at a time for each processor.
 # Most tests wait for a host: twice as many at a time as there are cores.
 JOBS ?= $(shell expr 2 '*' $$(nproc))
+# How many schedules `make simulate` goes through, and which.
+COUNT ?= 100000
+SEED ?= 1
 # What `make check` runs beside lint.
 QUICK_TESTS = tests/unit tests/house tests/host/test_seed_session.py
 
@@ -59,7 +62,7 @@ cluster-splitbrain: ## Cut two nodes from each other ten times: exactly one surv
 
 .PHONY: test-packages
 test-packages: deb rpm ## Install, use and purge the packages in a clean userland (root)
-	$(SUDO) $(PYTEST) --timeout=600 --basetemp=build/test-packages -m packaging tests/house tests/sim
+	$(SUDO) $(PYTEST) --timeout=600 --basetemp=build/test-packages -m packaging tests/house
 
 .PHONY: check
 check: lint ## Lint, and the tests that take no time: what to run before each commit
@@ -88,10 +91,21 @@ cluster: ## Start the two-node Pacemaker cluster of the tests, to play with
 cluster-down: ## Stop that cluster
 	$(SUDO) tests/cluster/cluster.sh down
 
-.PHONY: campaign
-campaign: ## Fence through thousands of random faults of the host
+.PHONY: simulate
+simulate: ## Fence through COUNT random schedules of faults of seed SEED, in virtual time
 	@tools/setup test
-	$(VENV)/python tests/campaign/run.py $(ARGS)
+	$(VENV)/python tests/campaign/run.py --singles --count $(COUNT) --seed $(SEED) $(ARGS)
+
+.PHONY: campaign
+campaign: ## The same end to end: a process, a real ssh, a simulated host in real time
+	@tools/setup test
+	$(VENV)/python tests/campaign/run.py --end-to-end --count 500 --jobs 16 --seed $(SEED) $(ARGS)
+	$(VENV)/python tests/campaign/run.py --both --count 120 --jobs 16 --seed $(SEED) $(ARGS)
+
+.PHONY: mutants
+mutants: ## Change the agent in many places, one at a time: do the tests notice? (ARGS=--all)
+	@tools/setup mutants
+	$(VENV)/python tests/campaign/mutation.py $(ARGS)
 
 .PHONY: matrix
 matrix: ## Test on other releases of Debian, Python and the fencing library (root)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -51,8 +50,8 @@ def esxi(*vms: Any, **switches: Any) -> Iterator[Host]:
         yield host
 
 
-def fence(host: Host, action: str, plug: str | None = None, agent: Path = AGENT,
-          service: bool = True, **options: Any) -> AgentRun:
+def fence(host: Host, action: str, plug: str | None = None, service: bool = True,
+          **options: Any) -> AgentRun:
     """One run of the agent against a host.
 
     service: in the environment Pacemaker gives, where the library takes all time limits away.
@@ -66,7 +65,7 @@ def fence(host: Host, action: str, plug: str | None = None, agent: Path = AGENT,
                  "known_hosts": folder / "known_hosts", "plug": plug, **options}
         lines = "".join("%s=%s\n" % pair for pair in given.items() if pair[1] is not None)
         (folder / "stdin").write_text(lines, encoding="utf-8")
-        return _run(agent, folder, SERVICE if service else SHELL)
+        return _run(AGENT, folder, SERVICE if service else SHELL)
 
 
 def _run(agent: Path, folder: Path, environment: dict[str, str]) -> AgentRun:
@@ -89,12 +88,6 @@ def _run(agent: Path, folder: Path, environment: dict[str, str]) -> AgentRun:
 def _seconds_without_processor(pid: int) -> float:
     """Time a process that has just ended spent waiting for a processor (proc(5): schedstat)."""
     return int(Path("/proc/%d/schedstat" % pid).read_text().split()[1]) / 1e9
-
-
-def _keep_for_the_search_for_passwords(log: Path) -> None:
-    kept = os.environ.get("FENCE_ESXI_LOGS")
-    if kept:
-        shutil.copy(log, Path(kept) / ("%s.log" % log.parent.name))
 
 
 def _text(file: Path) -> str:

@@ -1,23 +1,31 @@
-"""Random schedules: a plain one, then none to five troubles on top of each other."""
+"""Random schedules: a plain one, then none to six troubles on top of each other."""
 
 from __future__ import annotations
 
 from random import Random
-from typing import Callable, Iterator
+from typing import Any, Callable, Dict, Iterator
 
-from .schedule import Schedule
+from .schedule import Schedule, damage_of
 
-ACTIONS = {"off": 42, "reboot": 38, "status": 8, "on": 5, "list-status": 3, "list": 2,
+ACTIONS = {"off": 42, "reboot": 34, "status": 9, "on": 6, "list-status": 6, "list": 1,
            "monitor": 2}
-HOW_MANY_TROUBLES = {0: 4, 1: 22, 2: 34, 3: 24, 4: 12, 5: 4}
-COMMANDS = ("getallvms", "getstate", "power.off", "power.on", "get.summary",
-            "esxcli vm process list", "localcli vm process list", "vm process kill", "")
+HOW_MANY_TROUBLES = {0: 3, 1: 16, 2: 28, 3: 26, 4: 16, 5: 8, 6: 3}
+RELEASES = ("5.5", "6.0", "6.7", "7.0", "8.0", "9.0")
+COMMANDS = ("getallvms", "getstate", "power.off", "power.on", "get.summary", "message",
+            "esxcli vm process list", "localcli vm process list", "process list",
+            "vm process kill", "^vim-cmd", "^esxcli", "^localcli", "^ps", "^readlink", "^grep", "")
+DAMAGES = {"empty": 14, "half": 14, "garbage": 8, "hang": 10, "hang_after": 3, "absent": 6,
+           "denied": 3, "not allowed": 2, "no such VM": 3, "before_run": 6, "before": 7,
+           "middle": 7, "after": 7, "silent": 4, "dead": 2}
+# for good: more than any run asks
+FOR_GOOD = 999
 # what power.getstate might say that is not the state it seems to be
 MISLEADING_STATES = (
     "Powered off\n",
     "Retrieved runtime info\nPowered of",
     "Retrieved runtime info\n",
     "Powered off\nRetrieved runtime info\n",
+    "Retrieved runtime info\nPowered on\nPowered off\n",
     "(vim.fault.InvalidPowerState) {\n   faultCause = (vmodl.MethodFault) null, \n"
     "   existingState = \"poweredOff\"\n   msg = \"The attempted operation cannot be performed in "
     "the current state (Powered off).\"\n}\n",
@@ -25,31 +33,53 @@ MISLEADING_STATES = (
 )
 
 
-def schedules(seed: int, count: int) -> Iterator[Schedule]:
-    """`count` schedules; the same seed and number give the same schedule."""
-    for number in range(count):
+def schedules(seed: int, count: int, start: int = 0) -> Iterator[Schedule]:
+    """`count` schedules of a seed, from the start-th on."""
+    for number in range(start, start + count):
         yield schedule_of(seed, number)
 
 
 def schedule_of(seed: int, number: int) -> Schedule:
-    """One schedule of a seed."""
-    random = Random("%d %d" % (seed, number))  # noqa: S311 - to be repeated, not to be secret
+    """One schedule; it depends on seed and number and on nothing else."""
+    random = Random("%d %d" % (seed, number))  # to be repeated, not to be secret
     schedule = Schedule(number=number, action=_pick(random, ACTIONS))
-    schedule.release = random.choice(("5.5", "6.0", "6.7", "7.0", "8.0", "9.0"))
-    schedule.neighbours = random.choice((0, 1, 1, 2, 4))
+    schedule.release = random.choice(RELEASES)
+    schedule.neighbours = random.choice((0, 0, 1, 1, 1, 2, 4))
     schedule.place = random.randint(0, schedule.neighbours)
     schedule.service = random.random() < 0.7
     schedule.power = _pick(random, {"on": 90, "off": 6, "suspended": 4})
     if schedule.action == "on":
         schedule.power = _pick(random, {"off": 8, "on": 1, "suspended": 1})
+    if random.random() < 0.25:
+        schedule.host["localcli_layout"] = random.choice(("closed", "esxcli", "esxcli"))
     for _ in range(_pick(random, HOW_MANY_TROUBLES)):
         _pick(random, TROUBLES)(random, schedule)
-    if schedule.power != "on":
-        schedule.twin = ""  # where hostd is silent, the one that runs is the one the name means
+    _keep_it_tellable(schedule)
     return schedule
 
 
-def _pick(random, weights):
+def _keep_it_tellable(schedule: Schedule) -> None:
+    """Take out what no agent could know.
+
+    Where hostd is silent, the VM that runs is the one a name or UUID means: so there is no other
+    bearer of it than the VM itself, unless that runs and keeps its name. And not both of the lists
+    of processes are taken away, or made to lie in the same way, for good; nor hostd and a list at
+    once: half a list may look whole, and of an invalid VM hostd says "Powered off".
+    """
+    does = {what for what, _ in schedule.admin}
+    if schedule.power != "on" or does & {"off", "suspend", "rename"}:
+        bearers = ["registered", "unlisted", "invalid", "rename neighbour"]
+        if "uuid" in schedule.plug:
+            bearers += ["copy", "unlisted copy"]
+        schedule.twin = "" if schedule.twin in bearers else schedule.twin
+        schedule.admin = [entry for entry in schedule.admin if entry[0] not in bearers]
+    if schedule.invalid or schedule.invalid_after or schedule.vm.get("refusal_invalidates"):
+        schedule.bad = [entry for entry in schedule.bad if entry[1] != "half"]
+    if schedule.host.get("ps", "up") != "up" or any(c == "^ps" for c, *_ in schedule.bad):
+        schedule.bad = [entry for entry in schedule.bad if entry[1] != "half" or entry[2] == 1]
+
+
+def _pick(random: Random, weights: Dict[Any, int]) -> Any:
     return random.choices(list(weights), weights=list(weights.values()))[0]
 
 
@@ -60,6 +90,8 @@ def _off(random: Random, schedule: Schedule) -> None:
         schedule.vm["off_seconds"] = round(random.choice((random.uniform(0.2, 6),
                                                           random.uniform(6, 20))), 1)
         schedule.vm["off_blocks"] = random.random() < 0.5
+    if off == "refused" and random.random() < 0.3:
+        schedule.vm["refusal_invalidates"] = True
 
 
 def _kill(random: Random, schedule: Schedule) -> None:
@@ -70,17 +102,22 @@ def _kill(random: Random, schedule: Schedule) -> None:
         schedule.vm["kill_seconds"] = round(random.uniform(0.1, 2.8), 1)
     if random.random() < 0.4:
         schedule.vm["stale_seconds"] = round(random.uniform(0.5, 10), 1)
+    if random.random() < 0.2:
+        schedule.vm["ps_seconds"] = round(random.uniform(0.1, 5), 1)
 
 
 def _autostart(random: Random, schedule: Schedule) -> None:
     schedule.vm["autostart"] = random.choice((0.0, 0.1, 0.5, 1.0, 3.0))
     schedule.vm["autostart_times"] = random.choice((1, 1, 2, 5))
+    if random.random() < 0.2:
+        schedule.host["reuse_world_ids"] = True
 
 
 def _hostd(random: Random, schedule: Schedule) -> None:
-    schedule.hostd = _pick(random, {"down": 60, "hung": 28, "late_failure": 12})
-    schedule.hostd_after = random.choice((0, 0, 0, 1, 2, 3, 4, 5))
-    if random.random() < 0.6:
+    schedule.hostd = _pick(random, {"down": 55, "hung": 35, "late_failure": 10})
+    schedule.hostd_after = random.choice((0, 0, 0, 1, 2, 3, 4, 5, 6, 8))
+    schedule.hostd_seconds = None
+    if random.random() < 0.5:
         schedule.hostd_seconds = round(random.uniform(1, 22), 1)
     if schedule.hostd == "hung":
         schedule.host["hung_calls_resume"] = random.random() < 0.5
@@ -88,8 +125,16 @@ def _hostd(random: Random, schedule: Schedule) -> None:
         schedule.host["hostd_silence"] = round(random.uniform(2, 14), 1)
 
 
-def _localcli(random: Random, schedule: Schedule) -> None:
-    schedule.host["localcli"] = _pick(random, {"down": 70, "hung": 30})
+def _tool(random: Random, schedule: Schedule) -> None:
+    """One of the host's programs is not to be had, from the start or from some command on."""
+    program, how = random.choice(("^localcli", "^ps", "^esxcli", "^grep", "^readlink")), "hang"
+    if random.random() < 0.6:
+        how = "absent"
+    schedule.bad.append(damage_of(program, how, FOR_GOOD, random.choice((1, 1, 2, 3))))
+
+
+def _ps(random: Random, schedule: Schedule) -> None:
+    schedule.host["ps"] = _pick(random, {"busybox": 2, "absent": 1, "hung": 1})
 
 
 def _latency(random: Random, schedule: Schedule) -> None:
@@ -98,35 +143,46 @@ def _latency(random: Random, schedule: Schedule) -> None:
 
 
 def _bad(random: Random, schedule: Schedule) -> None:
-    if random.random() < 0.3:
-        bad = ("getstate", random.choice(MISLEADING_STATES), random.choice((1, 1, 2, 3, 99)))
-    else:
-        bad = (random.choice(COMMANDS), random.choice(("empty", "half", "garbage")),
-               random.choice((1, 1, 1, 2, 2, 3, 99)))
-    schedule.bad.append(bad)
-
-
-def _cut(random: Random, schedule: Schedule) -> None:
-    when = _pick(random, {"before_run": 20, "before": 25, "middle": 25, "after": 25, "silent": 5})
-    schedule.cuts.append((random.choice(COMMANDS), when, random.choice((1, 1, 1, 2, 3, 5))))
+    command, what = random.choice(COMMANDS), _pick(random, DAMAGES)
+    if random.random() < 0.15:
+        command, what = "getstate", random.choice(MISLEADING_STATES)
+    schedule.bad.append(damage_of(command, what, random.choice((1, 1, 1, 2, 2, 3, FOR_GOOD)),
+                                  random.choice((1, 1, 1, 2, 2, 3, 4, 5, 6, 8))))
 
 
 def _invalid(random: Random, schedule: Schedule) -> None:
-    schedule.invalid = True
+    if random.random() < 0.5:
+        schedule.invalid = True
+    else:
+        schedule.invalid_after = random.choice((1, 2, 3, 4, 5, 6))
     schedule.host["invalid_stream"] = random.choice(("stdout", "stderr"))
 
 
+def _datastore(random: Random, schedule: Schedule) -> None:
+    schedule.datastore = random.choice(("dead", "linkless"))
+    schedule.datastore_after = random.choice((0, 0, 1, 2, 3, 4))
+    if schedule.datastore == "dead" and random.random() < 0.5:
+        schedule.hostd, schedule.hostd_seconds = "hung", None
+        schedule.hostd_after = schedule.datastore_after
+    if schedule.datastore == "linkless":
+        schedule.host["gone_link_answer"] = random.choice(("argument", "nothing"))
+
+
 def _forged(random: Random, schedule: Schedule) -> None:
-    schedule.forged = random.choice(("note", "stale", "repeat"))
+    schedule.forged = random.choice(("note", "file", "table", "summary", "stale", "repeat"))
     schedule.neighbours = max(1, schedule.neighbours)
 
 
 def _twin(random: Random, schedule: Schedule) -> None:
-    schedule.twin = random.choice(("registered", "unlisted"))
+    schedule.twin = random.choice(("registered", "unlisted", "invalid", "copy", "unlisted copy"))
 
 
-def _reregister(random: Random, schedule: Schedule) -> None:
-    schedule.reregister_after = random.choice((1, 1, 2, 2, 3, 4, 5, 6))
+def _admin(random: Random, schedule: Schedule) -> None:
+    schedule.admin.append((random.choice(ADMIN_DOES), random.choice((1, 1, 2, 2, 3, 4, 5, 6, 8))))
+
+
+ADMIN_DOES = ("reregister", "reregister", "reregister", "unregister", "register", "suspend", "off",
+              "on", "rename", "rename neighbour", "copy", "unlisted copy")
 
 
 def _suspended(random: Random, schedule: Schedule) -> None:
@@ -135,7 +191,11 @@ def _suspended(random: Random, schedule: Schedule) -> None:
 
 
 def _asking(random: Random, schedule: Schedule) -> None:
-    schedule.vm[random.choice(("question", "busy"))] = True
+    schedule.vm[random.choice(("question", "question", "busy"))] = True
+
+
+def _rights(random: Random, schedule: Schedule) -> None:
+    schedule.host[random.choice(("read_only", "read_only", "permission_denied"))] = True
 
 
 def _on(random: Random, schedule: Schedule) -> None:
@@ -144,12 +204,17 @@ def _on(random: Random, schedule: Schedule) -> None:
 
 
 def _second(random: Random, schedule: Schedule) -> None:
-    schedule.second = (random.choice(("off", "reboot")), round(random.uniform(0, 3), 1))
+    schedule.second = (random.choice(("off", "reboot", "off", "reboot", "status", "on")),
+                       round(random.uniform(0, 3), 1))
 
 
-def _unknown(random: Random, schedule: Schedule) -> None:
-    schedule.plug = "unknown"
-    _missing(random, schedule)
+def _plug(random: Random, schedule: Schedule) -> None:
+    schedule.plug = _pick(random, {"uuid": 10, "vc_uuid": 3, "unknown": 4, "name,neighbour": 3,
+                                   "neighbour,name": 3, "unknown,name": 2, "name,unknown": 2})
+    if "neighbour" in schedule.plug:
+        schedule.neighbours = max(1, schedule.neighbours)
+    if "unknown" in schedule.plug or schedule.plug == "vc_uuid":
+        _missing(random, schedule)
 
 
 def _missing(random: Random, schedule: Schedule) -> None:
@@ -160,17 +225,15 @@ def _no_kill(random: Random, schedule: Schedule) -> None:
     schedule.no_kill = True
 
 
-def _uuid(random: Random, schedule: Schedule) -> None:
-    schedule.plug = "uuid"
-
-
-def _busy_sshd(random: Random, schedule: Schedule) -> None:
-    schedule.busy_sshd = 1
+def _logins(random: Random, schedule: Schedule) -> None:
+    schedule.logins = random.choice((["busy"], ["busy"], ["busy", "busy"], ["slow"], ["ok", "busy"],
+                                     ["ok", "slow"], ["refused"], ["ok", "refused"], ["lost"],
+                                     ["ok", "lost"], ["busy", "slow"]))
 
 
 Trouble = Callable[[Random, Schedule], None]
-TROUBLES: "dict[Trouble, int]" = {
-    _off: 14, _kill: 14, _autostart: 6, _hostd: 13, _localcli: 4, _latency: 7, _bad: 14, _cut: 12,
-    _invalid: 4, _forged: 5, _twin: 4, _reregister: 7, _suspended: 4, _asking: 4, _on: 6,
-    _second: 6, _unknown: 3, _missing: 5, _no_kill: 2, _uuid: 5, _busy_sshd: 3,
+TROUBLES: Dict[Trouble, int] = {
+    _off: 13, _kill: 14, _autostart: 6, _hostd: 15, _tool: 6, _ps: 3, _latency: 6,
+    _bad: 22, _invalid: 6, _datastore: 5, _forged: 6, _twin: 6, _admin: 8, _suspended: 4,
+    _asking: 4, _rights: 2, _on: 4, _second: 6, _plug: 7, _missing: 5, _no_kill: 2, _logins: 4,
 }

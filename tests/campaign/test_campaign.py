@@ -1,59 +1,137 @@
-"""A few dozen schedules of the campaign, and proof that its judge notices a faulty agent."""
+"""The first schedules of the campaign, the exhaustive small world, and proof that they see."""
+
+import logging
+from pathlib import Path
 
 import pytest
 
+from campaign import end_to_end, virtual
+from campaign.cuttable import is_cuttable
 from campaign.generator import schedule_of, schedules
-from campaign.run import MUTANTS, mutant_of, report, run_all
-from campaign.schedule import Schedule, is_cuttable
-from campaign.trial import try_out
+from campaign.mutants import MUTANTS
+from campaign.oracle import Run, judge
+from campaign.run import compare, hunt, random_jobs, simulate
+from campaign.schedule import Schedule
+from campaign.shrink import shrunk
+from campaign.small_world import cases
 
-# the first of those `make campaign` goes through
-SEED, COUNT, AT_ONCE = 1, 32, 16
-BUGS = sorted(file.stem for file in MUTANTS.glob("*.patch"))
-
-
-def test_a_few_dozen_schedules():
-    verdicts = list(run_all(schedules(SEED, COUNT), AT_ONCE))
-    assert len(verdicts) == COUNT
-    assert not [report(verdict) for verdict in verdicts if verdict.offences]
-    assert not [report(each) for each in verdicts if each.cuttable and not each.succeeded]
-    assert sum(verdict.cuttable for verdict in verdicts) > COUNT // 3
+SEED, COUNT, IN_BOTH_WAYS = 1, 5000, 30
+FOUND = sorted((Path(__file__).parent / "found").glob("*.json"))
 
 
-@pytest.mark.parametrize("bug", BUGS)
-def test_the_judge_catches_an_agent_with_a_bug(bug, tmp_path):
-    schedule = Schedule.from_json((MUTANTS / (bug + ".json")).read_text())
-    assert try_out(schedule, mutant_of(bug, tmp_path)).false_successes
-    assert not try_out(schedule).offences
+@pytest.fixture(scope="module")
+def theatre():
+    """The agent, to be tried out in virtual time."""
+    yield virtual.Theatre(virtual.load())
+    logging.disable(logging.NOTSET)
+
+
+def shown(tally):
+    """What failed, for a message that can be replayed."""
+    return tally.offending[:5] + tally.not_cut[:5]
+
+
+def test_random_schedules_and_the_same_seed_gives_the_same_verdicts():
+    tally = simulate(random_jobs(SEED, COUNT), 2)
+    assert not tally.offending, shown(tally)
+    assert tally.cut >= 0.999 * tally.cuttable, shown(tally)
+    assert tally.cuttable > COUNT // 6
+    again = simulate(random_jobs(SEED, 500), 1)
+    assert again.digest == simulate(random_jobs(SEED, 500), 2).digest
+
+
+def test_every_single_fault_at_every_command():
+    tally = simulate([("single", case) for case in cases()], 2)
+    assert not tally.offending, shown(tally)
+    assert tally.cut >= 0.999 * tally.cuttable, shown(tally)
+
+
+@pytest.mark.parametrize("file", FOUND, ids=lambda file: file.stem)
+def test_what_an_agent_once_did_wrong(file, theatre):
+    line = file.read_text().splitlines()[-1]
+    verdict = theatre.try_out(Schedule.from_json(line))
+    assert not verdict.offences
+    assert verdict.succeeded or not is_cuttable(verdict.schedule)
+
+
+def test_both_ways_of_running_say_the_same():
+    todo = [schedule for schedule in schedules(SEED, IN_BOTH_WAYS) if end_to_end.can_run(schedule)]
+    assert compare(todo, 8)[0] == []
+
+
+@pytest.mark.parametrize("bug", sorted(MUTANTS))
+def test_the_judge_catches_an_agent_with_a_bug(bug):
+    assert hunt(bug, SEED, COUNT)[0]
+
+
+# -- the campaign itself --------------------------------------------------------------------------
 
 
 def test_a_schedule_comes_back_from_its_line():
     for schedule in schedules(SEED, 300):
         assert Schedule.from_json(schedule.to_json()).to_json() == schedule.to_json()
-    assert schedule_of(SEED, 7) == schedule_of(SEED, 7)
+    assert schedule_of(SEED, 7) == schedule_of(SEED, 7) == list(schedules(SEED, 1, start=7))[0]
     assert schedule_of(SEED, 7) != schedule_of(SEED + 1, 7)
+
+
+class Liar:
+    """An agent that says "off" at once and does nothing."""
+
+    def try_out(self, schedule):
+        stage = virtual.Stage(schedule)
+        world = virtual.World(virtual.VirtualClock(), schedule.release, stage.vms)
+        powers = {vm.serial: vm.power for vm in world.inventory.known()}
+        run = Run(0, "Success: Powered OFF", "", 1000.0, 1000.0, 0.0)
+        return judge(stage, [run], world, powers)
+
+
+def test_a_lie_is_shrunk_to_what_it_takes():
+    lie = Liar().try_out(Schedule(number=7, plug="uuid", neighbours=4, bad=[("", "half", 2, 3)]))
+    assert lie.kinds == "F"
+    assert shrunk(lie, Liar().try_out).schedule.to_json() == "{}"
+
+
+@pytest.mark.parametrize(("line", "is_lie"), [
+    ('{}', True),
+    ('{"power": "off"}', False),
+    ('{"power": "suspended"}', True),
+    ('{"power": "suspended", "invalid": true}', False),
+    ('{"plug": "unknown"}', True),
+    ('{"plug": "unknown", "missing_as_off": "no"}', True),
+    ('{"plug": "unknown", "missing_as_off": "1"}', False),
+    ('{"plug": "vc_uuid", "missing_as_off": "1"}', True),
+    ('{"plug": "name,neighbour", "power": "off"}', True),
+])
+def test_what_counts_as_a_lie(line, is_lie):
+    assert bool(Liar().try_out(Schedule.from_json(line)).false_successes) == is_lie
 
 
 @pytest.mark.parametrize(("line", "expected"), [
     ('{}', True),
     ('{"action": "status"}', False),
     ('{"plug": "unknown"}', False),
+    ('{"plug": "unknown,name", "missing_as_off": "1"}', True),
     ('{"twin": "registered"}', False),
+    ('{"invalid": true}', False),
     ('{"vm": {"off": "refused"}}', True),
     ('{"vm": {"off": "refused", "kill_needs": "never"}}', False),
     ('{"vm": {"off": "refused"}, "no_kill": true}', False),
-    ('{"vm": {"off": "late", "off_seconds": 19.0, "kill_needs": "never"}}', True),
+    ('{"vm": {"off": "late", "off_seconds": 9.0, "kill_needs": "never"}}', True),
     ('{"hostd": "down"}', True),
+    ('{"hostd": "down", "neighbours": 0}', True),
+    ('{"hostd": "down", "neighbours": 0, "host": {"ps": "busybox"}}', False),
     ('{"hostd": "down", "no_kill": true}', False),
     ('{"hostd": "down", "host": {"localcli": "down"}}', False),
     ('{"hostd": "down", "hostd_seconds": 9.0, "host": {"localcli": "down"}}', True),
     ('{"hostd": "down", "power": "off"}', False),
+    ('{"host": {"localcli": "hung"}}', True),
     ('{"power": "suspended", "vm": {"suspended_off": "refused"}}', False),
     ('{"bad": [["getstate", "empty", 99]]}', False),
+    ('{"bad": [["getstate", "empty", 2]]}', True),
     ('{"vm": {"autostart": 0.5}}', True),
     ('{"vm": {"autostart": 0.5, "autostart_times": 2}}', False),
-    ('{"hostd": "down", "hostd_after": 3}', True),
-    ('{"hostd": "down", "hostd_after": 3, "neighbours": 0}', False),
+    ('{"logins": ["refused"]}', False),
+    ('{"host": {"read_only": true}}', False),
 ])
 def test_what_counts_as_a_vm_that_could_be_cut(line, expected):
     assert is_cuttable(Schedule.from_json(line)) == expected

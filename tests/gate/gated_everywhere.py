@@ -7,7 +7,7 @@ is given that key wherever a test gives it the password:
 
 As a program, it does the same with the fault campaign, and takes its options:
 
-    python tests/gate/gated_everywhere.py --count 200
+    python tests/gate/gated_everywhere.py --end-to-end --count 200
 
 Tests about passwords and passphrases, about the file name of the agent, or that count the host
 commands of a power action are left out.
@@ -148,8 +148,8 @@ def pytest_collection_modifyitems(items):
 
 if __name__ == "__main__":
     import campaign.agent_process
-    import campaign.trial
+    import campaign.schedule
 
-    campaign.agent_process.AGENT = activate(only=campaign.trial.TARGET)
+    campaign.agent_process.AGENT = activate(only=campaign.schedule.TARGET)
     sys.argv[0] = str(TESTS / "campaign/run.py")
     runpy.run_path(sys.argv[0], run_name="__main__")

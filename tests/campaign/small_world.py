@@ -1,0 +1,61 @@
+"""The exhaustive small world: every single fault at every command, and every pair of them.
+
+Over a set of situations: every kind of fault strikes at each command of the run, once or for good
+(from then on, every command), as long as the run comes that far. Pairs: two of them, at any two of
+the first ten commands. The situations and the faults are in small_world.json.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Tuple
+
+from .oracle import Verdict
+from .schedule import Schedule, damage_of
+
+_WORLD = json.loads((Path(__file__).parent / "small_world.json").read_text())
+FAULTS = [(what, times) for what in _WORLD["faults"] for times in _WORLD["times"]]
+# the commands between which pairs are tried
+COMMANDS_OF_PAIRS = 10
+
+Fault = Tuple[str, int]
+Case = Tuple[int, Fault]
+
+
+def cases() -> List[Case]:
+    """(number of the situation, fault): what the small world is divided into."""
+    return [(number, fault) for number in range(len(_WORLD["situations"])) for fault in FAULTS]
+
+
+def singles(case: Case, try_out: Callable[[Schedule], Verdict]) -> Iterator[Verdict]:
+    """The verdicts on one fault at the first command, the second, ... of one situation."""
+    number, fault = case
+    position = 1
+    while True:
+        verdict = try_out(_struck(number, [(fault, position)]))
+        if len(verdict.commands) < position:
+            return
+        yield verdict
+        position += 1
+
+
+def pairs(case: Case, try_out: Callable[[Schedule], Verdict]) -> Iterator[Verdict]:
+    """The verdicts on one fault together with every other one, at two of the first commands."""
+    number, fault = case
+    if fault[1] > 1:  # for good: it leaves nothing for another one to strike
+        return
+    for first in range(1, COMMANDS_OF_PAIRS):
+        for second in range(first + 1, COMMANDS_OF_PAIRS + 1):
+            for other in FAULTS:
+                verdict = try_out(_struck(number, [(fault, first), (other, second)]))
+                if len(verdict.commands) < second:
+                    break
+                yield verdict
+
+
+def _struck(number: int, faults: List[Tuple[Fault, int]]) -> Schedule:
+    situation: Any = Schedule.from_json(json.dumps(_WORLD["situations"][number]))
+    return replace(situation, bad=situation.bad + [
+        damage_of("", what, times, position) for (what, times), position in faults])
