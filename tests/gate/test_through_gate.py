@@ -103,8 +103,8 @@ def test_another_vm_under_the_old_vmid_is_not(key, esxi):
     vmid = esxi.vm("t3021cent").vmid
     esxi.unregister(esxi.vm("t3021cent"))
     esxi.add_vm(VM("newcomer", vmid=vmid))
-    answer = key.ssh("root@127.0.0.1", text=request_for(b"vim-cmd vmsvc/power.off %d" % vmid)).stdout
-    assert b"this key may not power newcomer: not in its list\n" in answer
+    done = key.ssh("root@127.0.0.1", text=request_for(b"vim-cmd vmsvc/power.off %d" % vmid))
+    assert b"this key may not power newcomer: not in its list\n" in done.stdout
     assert esxi.vm("newcomer").power == "on"
 
 
