@@ -33,7 +33,7 @@ case "$*" in
     vm\\ process\\ kill*) exit ;;
     '') [ "${0##*/}" = ps ] && echo 'WID    CID    WorldName' && exit ;;
 esac
-cat /host/unknown.txt
+cat /host/unknown.txt >&2
 exit 1
 """
 HOST_COMMANDS = ("vim-cmd", "esxcli", "localcli", "ps")
@@ -89,7 +89,7 @@ class SmallHost:
     def start(self, gate, environment=None):
         """The gate as a process, its stdin, stdout and stderr pipes."""
         return subprocess.Popen([*self.start_words(), gate], stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
                                 env={"PATH": "/bin:/sbin", "HOME": "/", **(environment or {})})
 
     def start_words(self):
@@ -99,7 +99,8 @@ class SmallHost:
     def talk(self, gate, data, timeout=60, environment=None):
         """Everything the gate prints when it is sent these bytes and then the end of the file."""
         process = self.start(gate, environment=environment)
-        output, _ = process.communicate(data, timeout=timeout)
+        output, errors = process.communicate(data, timeout=timeout)
+        assert errors == b""  # what the host's commands say there belongs to the answer
         return output
 
     @contextlib.contextmanager
