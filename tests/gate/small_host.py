@@ -111,11 +111,12 @@ class SmallHost:
         file = self.path / name
         before = file.read_bytes() if file.exists() else None
         file.write_bytes(text)
-        yield
-        if before is None:
+        try:
+            yield
+        finally:
             file.unlink()
-        else:
-            file.write_bytes(before)
+            if before is not None:
+                file.write_bytes(before)
 
     def record(self):
         """What the host ran since the last call: [[command, argument, ...], ...], as bytes."""

@@ -1,6 +1,7 @@
 """What the gate answers to what it allows, and where the host itself is the one that says no."""
 
 import os
+import re
 import subprocess
 import time
 
@@ -161,6 +162,15 @@ def test_a_row_is_read_by_its_keys(host, ask, text, key):
         statuses = [ask(b"localcli vm process kill -t hard -w %d" % world, key)[1]
                     for world in (1, 2, 3)]
     assert statuses == [77, 0, 77]
+
+
+def test_the_case_of_a_uuid_does_not_count(host, ask):
+    key = "--uuid=564d36cf-6988-c91d-0f5f-a62628d46553"
+    for file, command in (("summaries/1-the-listed-VM.txt", b"vim-cmd vmsvc/power.off 1"),
+                          ("esxcli.txt", b"esxcli vm process kill -t soft -w 2101")):
+        text = (ANSWERS / file).read_bytes()
+        with host.changed("host/" + file, re.sub(b"(56 ?4)d", rb"\1D", text)):
+            assert ask(command, key)[1] == 0
 
 
 def test_a_list_cut_off_anywhere_in_the_row_kills_nothing(host, gate):
