@@ -105,10 +105,11 @@ def test_values_of_vmx_files_are_read(ask):
 
 # --- failures that are no refusals ----------------------------------------------------------------
 
-@pytest.mark.parametrize("vmid", [b"998", b"999"])
-def test_a_fault_instead_of_a_summary_is_passed_on_and_is_no_refusal(ask, vmid):
+@pytest.mark.parametrize("command", [
+    b"power.off 998", b"power.off 999", b"power.on 999", b"get.summary 999"])
+def test_a_fault_instead_of_a_summary_is_passed_on_and_is_no_refusal(ask, command):
     """998: with exit status 0, which nobody has shown to be impossible (facts: 2)."""
-    text, status = ask(b"vim-cmd vmsvc/power.off " + vmid)
+    text, status = ask(b"vim-cmd vmsvc/" + command)
     assert text.startswith(b"(vim.fault.NotFound) {")
     assert status == 1
 
