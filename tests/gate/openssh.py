@@ -32,7 +32,7 @@ AcceptEnv *
 Subsystem sftp internal-sftp
 """
 SHELL = """#!/bin/sh
-exec {enter} /bin/busybox sh "$@"
+exec {enter} /bin/sh "$@"
 """
 PASSWD = """\
 root:x:0:0::/:{folder}/shell
