@@ -67,18 +67,21 @@ def _keep_it_knowable(schedule: Schedule) -> None:
     """Take out what no agent could know.
 
     Where hostd is silent, the VM that runs is the one a name or UUID means: so there is no other
-    bearer of it than the VM itself, unless that runs and keeps its name. And not both of the lists
-    of processes are taken away, or made to lie in the same way, for good; nor hostd and a list at
-    once: half a list may look whole, and of an invalid VM hostd says "Powered off". Where there is
-    no `ps` of VMware's, or it does not answer, the two lists are all there is beside hostd: no real
-    host is known to be so, and then one answer of theirs at most is spoilt.
+    bearer of it than the VM itself, unless that runs and keeps its name; and none comes where
+    another agent may just have switched the VM off. And not both of the lists of processes are
+    taken away, or made to lie in the same way, for good; nor hostd and a list at once: half a list
+    may look whole, and of an invalid VM hostd says "Powered off". Where there is no `ps` of
+    VMware's, or it does not answer, the two lists are all there is beside hostd: no real host is
+    known to be so, and then one answer of theirs at most is spoilt.
     """
     does = {what for what, _ in schedule.admin}
-    if schedule.power != "on" or does & {"off", "suspend", "rename"}:
-        bearers = ["registered", "unlisted", "invalid", "rename neighbour"]
-        if "uuid" in schedule.plug:
-            bearers += ["copy", "unlisted copy"]
-        schedule.twin = "" if schedule.twin in bearers else schedule.twin
+    bearers = ["registered", "unlisted", "invalid", "rename neighbour"]
+    if "uuid" in schedule.plug:
+        bearers += ["copy", "unlisted copy"]
+    runs_on = schedule.power == "on" and not does & {"off", "suspend", "rename"}
+    if not runs_on and schedule.twin in bearers:
+        schedule.twin = ""
+    if not runs_on or schedule.second and (schedule.hostd != "up" or schedule.bad):
         schedule.admin = [entry for entry in schedule.admin if entry[0] not in bearers]
     if schedule.invalid or schedule.invalid_after or schedule.vm.get("refusal_invalidates"):
         schedule.bad = [entry for entry in schedule.bad if entry[1] != "half"]
