@@ -85,12 +85,13 @@ def _keep_it_knowable(schedule: Schedule) -> None:
         schedule.admin = [entry for entry in schedule.admin if entry[0] not in bearers]
     if schedule.invalid or schedule.invalid_after or schedule.vm.get("refusal_invalidates"):
         schedule.bad = [entry for entry in schedule.bad if entry[1] != "half"]
-    spoilt = [entry for entry in schedule.bad if _shortens_a_list(entry)]
+    spoilt = [entry for entry in schedule.bad if shortens_a_list(entry)]
     if _may_lack_ps(schedule) and sum(entry[2] for entry in spoilt) > 1:
         schedule.bad = [entry for entry in schedule.bad if entry not in spoilt]
 
 
-def _shortens_a_list(entry: Tuple[Any, ...]) -> bool:
+def shortens_a_list(entry: Tuple[Any, ...]) -> bool:
+    """Whether damage may leave less of a list of processes, so that it still looks whole."""
     return entry[1] in SHORTENING and any(re.search(entry[0], each) for each in LISTS)
 
 

@@ -181,7 +181,7 @@ def _was_off(stage: Stage, vm: VM, powers: List[str]) -> bool:
         return False
     was_suspended_meanwhile = "on" in powers and not _hostd_was_heard(stage.schedule)
     is_absent = stage.schedule.means_yes and (not vm.registered or _may_be_cut(stage.schedule))
-    return was_suspended_meanwhile or is_absent or vm.invalid
+    return was_suspended_meanwhile or is_absent or _may_be_invalid(stage.schedule)
 
 
 def _may_be_cut(schedule: Schedule) -> bool:
@@ -192,8 +192,13 @@ def _may_be_cut(schedule: Schedule) -> bool:
 
 def _hostd_was_heard(schedule: Schedule) -> bool:
     """Whether hostd could say all the time what it knows of the VM."""
-    return not (schedule.hostd != "up" or schedule.bad or schedule.invalid
-                or schedule.invalid_after is not None or schedule.vm.get("refusal_invalidates"))
+    return not (schedule.hostd != "up" or schedule.bad or _may_be_invalid(schedule))
+
+
+def _may_be_invalid(schedule: Schedule) -> bool:
+    """Whether hostd loses the configuration of the VM, and so calls it "Powered off"."""
+    return bool(schedule.invalid or schedule.invalid_after is not None
+                or schedule.vm.get("refusal_invalidates"))
 
 
 def _lie_in_list(stage: Stage, run: Run, history: History, vms: List[VM]) -> str:
