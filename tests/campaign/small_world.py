@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any, Callable, Iterator, List, Tuple
 
 from .generator import LISTS, NO_ANSWERS, SHORTENING
@@ -41,6 +42,13 @@ def singles(case: Case, try_out: Callable[[Schedule], Verdict]) -> Iterator[Verd
         if _is_knowable(verdict, [(fault, position)]):
             yield verdict
         position += 1
+
+
+def sample(random: Random, count: int) -> Iterator[Schedule]:
+    """So many single faults, at one of the first commands of a situation each, by chance."""
+    for _ in range(count):
+        number, fault = random.choice(cases())
+        yield _struck(number, [(fault, random.randint(1, 2 * COMMANDS_OF_PAIRS))])
 
 
 def pairs(case: Case, try_out: Callable[[Schedule], Verdict]) -> Iterator[Verdict]:
