@@ -7,8 +7,8 @@
 Mutated, by cosmic-ray's operators, are the rooms of the agent that decide: what the host says, the
 host, the ladder. A mutant lives in the memory of a process of its own. It is tried out first by a
 fixed set of schedules in virtual time, which hold what was found once, faults of the small world,
-random ones, and ones that have to be told; then by tests/unit. It is killed where one of them fails,
-or never ends. Survivors are shown with their line; the last line is the score.
+random ones, and ones that have to be told; then by tests/unit. It is killed where one of them fails
+or it never ends. Survivors are shown with their line; the last line is the score.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class Judges:
         self._lines = [line for line in _schedules() if not _fault(theatre, line)]
         _, failed = _unit_tests(virtual.AGENT)
         self._deselected = ["--deselect=" + test for test in failed]
-        print("judged by %d schedules and the unit tests (%d fail without a mutant, and do not count)"
-              % (len(self._lines), len(failed)), flush=True)
+        print("judged by %d schedules and the unit tests (of which %d fail without a mutant)" % (
+            len(self._lines), len(failed)), flush=True)
 
     def fault_of(self, source: str) -> str:
         """What the judges have against an agent, in a word; "" where they have nothing."""

@@ -2,7 +2,8 @@
 
 Over a set of situations: every kind of fault strikes at each command of the run, once or for good
 (from then on, every command), as long as the run comes that far. Pairs: two of them, at any two of
-the first ten commands. The situations and the faults are in small_world.json.
+the first ten commands. The situations and the faults are in small_world.json. (The hosts on which
+nothing helps are slow, so that the ladder is not climbed twenty times.)
 """
 
 from __future__ import annotations
