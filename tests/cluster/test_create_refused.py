@@ -1,7 +1,7 @@
 """Mistakes that pcs catches before the cluster has a device that cannot work."""
 
 import pytest
-from two_nodes.cluster import TwoNodes
+from harness.cluster import Cluster
 
 CREATE = "pcs stonith create rs fence_esxi "
 
@@ -16,14 +16,14 @@ CREATE = "pcs stonith create rs fence_esxi "
     ],
     ids=["no address", "no user name", "misspelt password", "unknown parameter"],
 )
-def test_create_is_refused(cluster: TwoNodes, parameters: str, complaint: str) -> None:
+def test_create_is_refused(cluster: Cluster, parameters: str, complaint: str) -> None:
     refused = cluster.t3021cent.type(CREATE + parameters)
     assert refused.status == 1
     assert complaint in refused.errors
     assert cluster.view(cluster.t3021cent).devices() == []
 
 
-def test_an_agent_that_is_not_installed_is_refused(cluster: TwoNodes) -> None:
+def test_an_agent_that_is_not_installed_is_refused(cluster: Cluster) -> None:
     refused = cluster.t3021cent.type("pcs stonith create rs fence_esx ip=192.168.33.10")
     assert refused.status == 1
     assert "fence_esx" in refused.errors

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from two_nodes.cluster import TwoNodes
-from two_nodes.esxi_host import EsxiHost
-from two_nodes.node import Node
-from two_nodes.waiting import wait_for
+from harness.cluster import Cluster
+from harness.esxi_host import EsxiHost
+from harness.node import Node
+from harness.waiting import wait_for
 
 sys.path.append(str(Path(__file__).parents[1] / "docs"))
 
@@ -30,7 +30,7 @@ def words_of(output: str) -> list[str]:
 class Reader:
     """An admin who types what a page says, on t3021cent if nothing else is said."""
 
-    def __init__(self, cluster: TwoNodes):
+    def __init__(self, cluster: Cluster):
         self.cluster = cluster
         self.admin = cluster.t3021cent
 
@@ -61,19 +61,19 @@ class Reader:
             if block.mark == "host and nodes":
                 self.type(block, self.cluster.nodes)
         keys = "".join(node.do("cat /root/.ssh/fence_esxi.pub") for node in self.cluster.nodes)
-        for host in self.cluster.hosts.values():
+        for host in self.cluster.esxi_hosts:
             host.set(authorized_keys=keys)
 
 
 @pytest.fixture
-def reader(cluster: TwoNodes) -> Iterator[Reader]:
+def reader(cluster: Cluster) -> Iterator[Reader]:
     yield Reader(cluster)
     admin = cluster.t3021cent
     admin.do("pcs stonith level clear")
     admin.do("crm_attribute --type crm_config --name stonith-timeout --delete")
     for node in cluster.nodes:
         node.do("rm -rf /root/.ssh /usr/sbin/fence_ESXi*")
-    for host in cluster.hosts.values():
+    for host in cluster.esxi_hosts:
         host.set(authorized_keys="")
 
 
@@ -142,7 +142,7 @@ def test_moving_from_the_old_script_and_back(reader: Reader) -> None:
 
 @pytest.mark.parametrize(("more", "tries"), [("", 4), ("pcmk_monitor_retries=1", 2)])
 def test_a_device_with_a_wrong_password_makes_so_many_tries(
-    cluster: TwoNodes, more: str, tries: int
+    cluster: Cluster, more: str, tries: int
 ) -> None:
     """docs/security.md warns of the numbers: at five the account is locked."""
     address = f"192.168.33.{120 + tries}"

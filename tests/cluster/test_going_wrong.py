@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from two_nodes.cluster import TwoNodes
-from two_nodes.esxi_host import PASSWORD, EsxiHost
+from harness.cluster import Cluster
+from harness.esxi_host import PASSWORD, EsxiHost
 
 #: Seconds Pacemaker gives a fence action, and what the cluster needs around it.
 LIMIT = 60
@@ -65,7 +65,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def shots(running_cluster: TwoNodes) -> Iterator[dict[str, Outcome]]:
+def shots(running_cluster: Cluster) -> Iterator[dict[str, Outcome]]:
     """Each machine has been fenced, with its trouble."""
     running_cluster.start_afresh()
     admin = running_cluster.t3021cent
@@ -97,7 +97,7 @@ def shots(running_cluster: TwoNodes) -> Iterator[dict[str, Outcome]]:
         host.stop()
 
 
-def build(cluster: TwoNodes, trouble: Trouble) -> EsxiHost:
+def build(cluster: Cluster, trouble: Trouble) -> EsxiHost:
     """The host and the device, while all is well."""
     cluster.room.run("ip", "address", "add", f"{trouble.address}/24", "dev", "vswitch0")
     host = EsxiHost(cluster.room, trouble.address, {trouble.target: ""})
@@ -110,7 +110,7 @@ def build(cluster: TwoNodes, trouble: Trouble) -> EsxiHost:
     return host
 
 
-def set_in(cluster: TwoNodes, host: EsxiHost, trouble: Trouble) -> None:
+def set_in(cluster: Cluster, host: EsxiHost, trouble: Trouble) -> None:
     """From now on it goes wrong."""
     if trouble.host:
         host.set(**trouble.host)
@@ -123,7 +123,7 @@ def set_in(cluster: TwoNodes, host: EsxiHost, trouble: Trouble) -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.target)
 def test_the_truth_is_told_in_time(
-    running_cluster: TwoNodes,
+    running_cluster: Cluster,
     shots: dict[str, Outcome],
     trouble: Trouble,
     request: pytest.FixtureRequest,
@@ -158,7 +158,7 @@ def agent_lines(log: str, device: str) -> list[str]:
     return [line for line in lines if re.search(r"fence_esxi\[(\d+)\]", line)[1] in pids]  # type: ignore[index]
 
 
-def test_the_fencer_has_no_home_and_no_terminal_to_give(running_cluster: TwoNodes) -> None:
+def test_the_fencer_has_no_home_and_no_terminal_to_give(running_cluster: Cluster) -> None:
     """The agent runs in Pacemaker's own environment, not in that of whoever runs the tests."""
     environment = running_cluster.t3021cent.do(
         r"tr '\0' '\n' </proc/$(pidof pacemaker-fenced)/environ"

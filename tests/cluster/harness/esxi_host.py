@@ -23,12 +23,16 @@ LOOKS = re.compile(
     r"|(esxcli|localcli) vm process list"
 )
 #: How a change is named in `changes()`: "power.off", "kill -t soft".
-CHANGE = re.compile(r"vmsvc/(power\.\w+)|vm process (kill -t \w+)")
+CHANGE = re.compile(r"vmsvc/(power\.\w+) (\d+)|vm process (kill -t \w+)")
 
 
 @dataclass
 class EsxiHost:
-    """A host at `address`; `vms` maps the name of each of its VMs to the node it is, or ""."""
+    """A host at `address`; `vms` maps the name of each of its VMs to the node it is, or "".
+
+    Where its VMs are nodes it has a switch for them, which an uplink joins to the bridge `lan`.
+    The host itself is reached on `lan`.
+    """
 
     room: Room
     address: str
@@ -40,6 +44,37 @@ class EsxiHost:
     @property
     def _home(self) -> str:
         return f"esxi-{self.address}"
+
+    @property
+    def number(self) -> str:
+        """The last part of its address."""
+        return self.address.rpartition(".")[2]
+
+    @property
+    def switch(self) -> str:
+        """The bridge its VMs are attached to."""
+        return f"vswitch-{self.number}"
+
+    @property
+    def _uplink(self) -> str:
+        return f"uplink-{self.number}"
+
+    def add_switch(self) -> None:
+        """Make the switch and its uplink."""
+        port = f"port-{self.number}"
+        self.room.run("ip", "link", "add", self.switch, "up", "type", "bridge")
+        self.room.run("ip", "link", "add", self._uplink, "up", "master", "lan",
+                      "type", "veth", "peer", "name", port)  # fmt: skip
+        self.room.run("ip", "link", "set", port, "up", "master", self.switch)
+
+    def cut_switch(self, cut: bool) -> None:
+        """The VMs' way to everything outside of the host is dead, or well again."""
+        self.room.run("ip", "link", "set", self._uplink, "down" if cut else "up")
+
+    def isolate_switch(self, isolated: bool) -> None:
+        """The VMs do not reach those of other isolated switches, but still all ESXi hosts."""
+        switch = "on" if isolated else "off"
+        self.room.run("bridge", "link", "set", "dev", self._uplink, "isolated", switch)
 
     def start(self) -> None:
         """Start it and wait until it answers. All its VMs are powered on, with Vmid 14."""
@@ -84,7 +119,8 @@ class EsxiHost:
         return next(vm["power"] for vm in self._ask("vms") if vm["name"] == vm_name)
 
     def start_afresh(self) -> None:
-        """Its own VMs again, all on, and nothing in the record."""
+        """Its own VMs again, all on, its switch well, and nothing in the record."""
+        self.cut_switch(False)
         if self.registered != list(self.vms):
             self.runs(self.vms)
         for name in self.vms:
@@ -104,13 +140,18 @@ class EsxiHost:
         """How often a password or key was refused."""
         return int(self._ask("logins")["refused"])
 
-    def changes(self) -> list[str]:
-        """The commands among them that change something: ["power.off", "power.on"]."""
+    def changes(self, vm_name: str = "") -> list[str]:
+        """The commands among them that change something: ["power.off", "power.on"].
+
+        With a name those that concern the VM that is called so now, or no VM's Vmid.
+        """
+        vmids = {vm["vmid"]: vm["name"] for vm in self._ask("vms")}
         changes = []
         for line in self.record():
-            if not LOOKS.fullmatch(line):
-                change = CHANGE.search(line)
-                changes.append((change[1] or change[2]) if change else line)
+            change = CHANGE.search(line)
+            of_another = change and vm_name and vmids.get(int(change[2] or 0), vm_name) != vm_name
+            if not LOOKS.fullmatch(line) and not of_another:
+                changes.append((change[1] or change[3]) if change else line)
         return changes
 
     def log(self) -> str:
