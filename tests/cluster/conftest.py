@@ -76,7 +76,8 @@ CHATTER = re.compile(r"\) \t(info|debug|trace): ")
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
-    cluster = item.funcargs.get("running_cluster")  # type: ignore[attr-defined]
+    values = item.funcargs.values()  # type: ignore[attr-defined]
+    cluster = next((value for value in values if isinstance(value, Cluster)), None)
     if cluster is not None and report.failed:
         for node in cluster.nodes:
             matters = (line for line in node.log().splitlines() if not CHATTER.search(line))

@@ -47,7 +47,7 @@ def test_a_node_is_fenced_with_a_restricted_key(keyed: Cluster) -> None:
     assert keyed.was_rebooted(victim)
     keyed.wait_until_whole()
     another = f"fence_esxi --ip=192.168.33.12 --username=root --identity-file={KEY} -n web -o off"
-    keyed.host_of(admin).runs({admin.name: admin.name, "web": ""})
+    keyed.host_of(admin).add_vm("web")
     refused = admin.type(another)
     assert refused.status == 1
     assert "this key may not power web" in refused.text

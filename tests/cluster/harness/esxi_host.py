@@ -99,12 +99,33 @@ class EsxiHost:
 
     def runs(self, vms: dict[str, str], **details: str) -> None:
         """From now on its VMs are these, powered on; `details` as uuid="..." for all of them."""
-        self._name_nodes(vms)
         for name in self.registered:
-            self._ask("unregister", vm=name)
-        for name in vms:
-            self._ask("add", vm={"name": name, **details})
-        self.registered = list(vms)
+            self._retire(name)
+        self.registered = []
+        for name, node in vms.items():
+            self.add_vm(name, node, **details)
+
+    def add_vm(self, name: str, node: str = "", **details: str) -> None:
+        """One VM more, powered on."""
+        self._name_nodes({name: node})
+        self._ask("add", vm={"name": name, **details})
+        self.registered.append(name)
+
+    def _retire(self, name: str) -> None:
+        """The VM is off and no longer registered; the node it was lives on."""
+        self._name_nodes({name: ""})
+        log = self.room.path("power.log")
+        told = f" {name} = : off\n"
+        before = log.read_text().count(told) if log.exists() else 0
+        if self.power_of(name) != "off":
+            self.set_vm(name, power="off")
+            wait_for(
+                f"the power of {name} is off",
+                lambda: log.exists() and log.read_text().count(told) > before,
+                within=10,
+                every=0.05,
+            )
+        self._ask("unregister", vm=name)
 
     def set(self, **settings: Any) -> None:
         """Set a fault or switch of the host, e.g. set(hostd="hung")."""
@@ -140,16 +161,18 @@ class EsxiHost:
         """How often a password or key was refused."""
         return int(self._ask("logins")["refused"])
 
-    def changes(self, vm_name: str = "") -> list[str]:
+    def changes(self, node: str = "") -> list[str]:
         """The commands among them that change something: ["power.off", "power.on"].
 
-        With a name those that concern the VM that is called so now, or no VM's Vmid.
+        With a node's name without those that concern the VM of another one.
         """
-        vmids = {vm["vmid"]: vm["name"] for vm in self._ask("vms")}
+        others = {
+            str(vm["vmid"]) for vm in self._ask("vms") if node and self._node_of(vm["name"]) != node
+        }
         changes = []
         for line in self.record():
             change = CHANGE.search(line)
-            of_another = change and vm_name and vmids.get(int(change[2] or 0), vm_name) != vm_name
+            of_another = change and change[2] in others
             if not LOOKS.fullmatch(line) and not of_another:
                 changes.append((change[1] or change[3]) if change else line)
         return changes
@@ -158,6 +181,9 @@ class EsxiHost:
         """What the simulator itself printed."""
         path = self.room.path(f"{self._home}/log")
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def _node_of(self, name: str) -> str:
+        return self.room.path(f"vms/{name}").read_text()
 
     def _name_nodes(self, vms: dict[str, str]) -> None:
         for name, node in vms.items():
