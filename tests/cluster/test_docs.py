@@ -146,8 +146,8 @@ def test_a_device_with_a_wrong_password_makes_so_many_tries(
 ) -> None:
     """docs/security.md warns of the numbers: at five the account is locked."""
     address = f"192.168.33.{120 + tries}"
-    cluster.room.run("ip", "address", "add", f"{address}/24", "dev", "vswitch0")
     host = EsxiHost(cluster.room, address, {f"victim-{tries}": ""})
+    host.cut(False)
     host.start()
     admin = cluster.t3021cent
     create = f"pcs stonith create wrong fence_esxi ip={address} username=root password=WRONG"

@@ -99,8 +99,9 @@ def shots(running_cluster: Cluster) -> Iterator[dict[str, Outcome]]:
 
 def build(cluster: Cluster, trouble: Trouble) -> EsxiHost:
     """The host and the device, while all is well."""
-    cluster.room.run("ip", "address", "add", f"{trouble.address}/24", "dev", "vswitch0")
+    cluster.room.run("ip", "address", "add", f"{trouble.address}/24", "dev", "lan")
     host = EsxiHost(cluster.room, trouble.address, {trouble.target: ""})
+    host.cut(False)
     host.start()
     plug = f"pcmk_host_map={trouble.target}:{trouble.plug or trouble.target}"
     cluster.t3021cent.do(
@@ -117,7 +118,7 @@ def set_in(cluster: Cluster, host: EsxiHost, trouble: Trouble) -> None:
     if trouble.vm:
         host.set_vm(trouble.target, **trouble.vm)
     if trouble.unplugged:
-        cluster.room.run("ip", "address", "del", f"{trouble.address}/24", "dev", "vswitch0")
+        host.cut(True)
 
 
 @pytest.mark.timeout(240)

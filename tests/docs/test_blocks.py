@@ -10,7 +10,8 @@ import pytest
 from pages import SHELL, Block, Page, all_pages
 
 PAGES = all_pages()
-KINDS = ("host", "host and nodes", "cluster", "crmsh", "old name")
+KINDS = ("host", "host and nodes", "cluster", "crmsh", "old name", "runbook", "four nodes",
+         "either host", "secret")  # fmt: skip
 ON_A_HOST = Path(__file__).with_name("on_a_host.py")
 
 

@@ -74,8 +74,10 @@ class Cluster:
         # Without an address of its own a bridge takes one of its ports', another one after each
         # boot of a node, and the nodes would talk to the old one for half a minute.
         room.run("ip", "link", "add", "lan", "address", "00:50:56:00:33:01", "type", "bridge")
+        # The first address of an interface takes the others with it when it goes.
+        room.run("ip", "address", "add", "192.168.33.1/24", "dev", "lan")
         for host in self.esxi_hosts:
-            room.run("ip", "address", "add", f"{host.address}/24", "dev", "lan")
+            host.cut(False)
             host.add_switch()
         room.run("ip", "link", "set", "lan", "up")
         for node in self.nodes:

@@ -67,6 +67,11 @@ class EsxiHost:
                       "type", "veth", "peer", "name", port)  # fmt: skip
         self.room.run("ip", "link", "set", port, "up", "master", self.switch)
 
+    def cut(self, cut: bool) -> None:
+        """Nobody reaches the host itself any more, or again."""
+        order = "del" if cut else "add"
+        self.room.run("ip", "address", order, f"{self.address}/24", "dev", "lan")
+
     def cut_switch(self, cut: bool) -> None:
         """The VMs' way to everything outside of the host is dead, or well again."""
         self.room.run("ip", "link", "set", self._uplink, "down" if cut else "up")
@@ -99,9 +104,8 @@ class EsxiHost:
 
     def runs(self, vms: dict[str, str], **details: str) -> None:
         """From now on its VMs are these, powered on; `details` as uuid="..." for all of them."""
-        for name in self.registered:
-            self._retire(name)
-        self.registered = []
+        for name in list(self.registered):
+            self.retire(name)
         for name, node in vms.items():
             self.add_vm(name, node, **details)
 
@@ -111,7 +115,7 @@ class EsxiHost:
         self._ask("add", vm={"name": name, **details})
         self.registered.append(name)
 
-    def _retire(self, name: str) -> None:
+    def retire(self, name: str) -> None:
         """The VM is off and no longer registered; the node it was lives on."""
         self._name_nodes({name: ""})
         log = self.room.path("power.log")
@@ -126,6 +130,7 @@ class EsxiHost:
                 every=0.05,
             )
         self._ask("unregister", vm=name)
+        self.registered.remove(name)
 
     def set(self, **settings: Any) -> None:
         """Set a fault or switch of the host, e.g. set(hostd="hung")."""
