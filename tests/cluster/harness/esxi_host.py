@@ -20,7 +20,7 @@ PASSWORD = "XXXXXXXX"
 #: The host commands that only look; whatever else a host is told is a change.
 LOOKS = re.compile(
     r"vim-cmd vmsvc/(getallvms|power\.getstate \d+|get\.summary \d+|message \d+)"
-    r"|(esxcli|localcli) vm process list"
+    r"|(esxcli|localcli) vm process list|ps|readlink .*|grep .*"
 )
 #: How a change is named in `changes()`: "power.off", "kill -t soft".
 CHANGE = re.compile(r"vmsvc/(power\.\w+) (\d+)|vm process (kill -t \w+)")
