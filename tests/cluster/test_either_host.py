@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from guide import Page, blocks_of, type_as_told
 from harness.cluster import Cluster
 from harness.waiting import wait_for
-
-sys.path.append(str(Path(__file__).parents[1] / "docs"))
-
-from pages import Page  # noqa: E402  (its folder had to be named first)
-
-PAGE = Page("docs/in-the-cluster.md")
 
 
 @pytest.fixture
 def either(cluster: Cluster) -> Iterator[Cluster]:
     """Two nodes, with the devices and levels of the page."""
     admin = cluster.t3021cent
-    for block in PAGE.blocks():
-        if block.mark == "either host":
-            admin.do(block.text)
+    for block in blocks_of(Page("docs/in-the-cluster.md"), "either host"):
+        type_as_told(admin, block.text)
     cluster.wait_until_started("rs-stonith-01", "rs-stonith-02")
     cluster.forget()
     yield cluster

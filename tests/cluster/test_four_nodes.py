@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from guide import Page, blocks_of, type_as_told
 from harness.cluster import FOUR_NODES, Cluster
 from harness.node import Node
 from harness.waiting import wait_for
-
-sys.path.append(str(Path(__file__).parents[1] / "docs"))
-
-from pages import Page  # noqa: E402  (its folder had to be named first)
 
 PAGE = Page("docs/in-the-cluster.md")
 BYSTANDER = "web-1"  # a third VM of the host, no node of the cluster
@@ -40,12 +36,18 @@ def running_four(pytestconfig: pytest.Config, agent: Path) -> Iterator[Cluster]:
 def four(running_four: Cluster) -> Cluster:
     """Four nodes online, with the devices of the page."""
     running_four.start_afresh()
-    for block in PAGE.blocks():
-        if block.mark == "four nodes":
-            running_four.t3021cent.do(block.text)
+    admin = running_four.t3021cent
+    for block in blocks_of(PAGE, "four nodes"):
+        if block.mark == "four nodes" or is_before_3(admin):
+            type_as_told(admin, block.text)
     running_four.wait_until_started("rs-stonith-01", "rs-stonith-02")
     running_four.forget()
     return running_four
+
+
+def is_before_3(node: Node) -> bool:
+    """Whether the node has a Pacemaker 2."""
+    return node.do("pacemakerd --version").startswith("Pacemaker 2.")
 
 
 def fenced(cluster: Cluster) -> set[str]:

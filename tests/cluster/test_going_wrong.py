@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
+from guide import Page, blocks_of
 from harness.cluster import Cluster
 from harness.esxi_host import PASSWORD, EsxiHost
-
-sys.path.append(str(Path(__file__).parents[1] / "docs"))
-
-from pages import Page  # noqa: E402  (its folder had to be named first)
 
 #: Seconds Pacemaker gives a fence action, and what the cluster needs around it.
 LIMIT = 60
@@ -172,10 +167,9 @@ def test_the_runbook_finds_the_cause(
         "192.168.33.10": trouble.address,
         r"192\.168\.33\.10": re.escape(trouble.address),
     }
-    blocks = [block.text for block in page.blocks() if block.mark == "runbook"]
     history, log, by_hand, devices = [
         re.sub(r"t3022cent|192\\?\.168\\?\.33\\?\.10\b", lambda name: ours[name[0]], text)
-        for text in blocks[:4]
+        for text in [block.text for block in blocks_of(page, "runbook")][:4]
     ]
     last = admin.do(history).splitlines()[0]
     delegate = re.search(r"delegate=([^,]+),", last)

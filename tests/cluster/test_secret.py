@@ -8,12 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from guide import Page, blocks_of
 from harness.cluster import Cluster
 from harness.esxi_host import PASSWORD
-
-sys.path.append(str(Path(__file__).parents[1] / "docs"))
-
-from pages import Page  # noqa: E402  (its folder had to be named first)
 
 SECRET = "Nobody-reads-this-1"
 KEY = "/root/.ssh/id_ecdsa"
@@ -47,7 +44,7 @@ def trusting(cluster: Cluster) -> Iterator[Cluster]:
 
 def test_a_node_is_fenced_with_a_secret(trusting: Cluster) -> None:
     admin, victim = trusting.t3021cent, trusting.t3022cent
-    block = next(b for b in Page("docs/in-the-cluster.md").blocks() if b.mark == "secret")
+    (block,) = blocks_of(Page("docs/in-the-cluster.md"), "secret")
     for line in block.text.replace("\\\n", "").splitlines():
         done = admin.run("bash", "-c", line, stdin=f"{SECRET}\n")
         assert done.status == 0, done.text
