@@ -7,6 +7,10 @@ A mark is an HTML comment right before a block. What it says:
     run: cluster, devices   the same; where no fence device is there, two are created first
     run: cluster, NODE is NAME [UUID]    the same; the VM of that node has that name now
     run: crmsh              on t3021cent, in a cluster of its own
+    run: runbook            on the node that ran the agent, when a fencing has failed
+    run: four nodes         on t3021cent, where there are four nodes
+    run: either host        on t3021cent, where a VM may be on either of the two hosts
+    run: secret             on t3021cent, with devices
     run: old name           on both nodes, which have another agent called fence_ESXi
     not run: REASON
 """

@@ -24,8 +24,7 @@ start() {
     read -r process _ <pid
     # The network namespace is not pinned by a name: a dead node must not answer.
     ip link add "v-$node" type veth peer name eth0 address "$(<mac)" netns "$process"
-    ip link set "v-$node" master vswitch0
-    if [ -e isolated ]; then bridge link set dev "v-$node" isolated on; fi
+    ip link set "v-$node" master "$(<switch)"
     [ -e unplugged ] || ip link set "v-$node" up
 }
 

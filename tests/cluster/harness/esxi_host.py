@@ -20,15 +20,19 @@ PASSWORD = "XXXXXXXX"
 #: The host commands that only look; whatever else a host is told is a change.
 LOOKS = re.compile(
     r"vim-cmd vmsvc/(getallvms|power\.getstate \d+|get\.summary \d+|message \d+)"
-    r"|(esxcli|localcli) vm process list"
+    r"|(esxcli|localcli) vm process list|ps|readlink .*|grep .*"
 )
 #: How a change is named in `changes()`: "power.off", "kill -t soft".
-CHANGE = re.compile(r"vmsvc/(power\.\w+)|vm process (kill -t \w+)")
+CHANGE = re.compile(r"vmsvc/(power\.\w+) (\d+)|vm process (kill -t \w+)")
 
 
 @dataclass
 class EsxiHost:
-    """A host at `address`; `vms` maps the name of each of its VMs to the node it is, or ""."""
+    """A host at `address`; `vms` maps the name of each of its VMs to the node it is, or "".
+
+    Where its VMs are nodes it has a switch for them, which an uplink joins to the bridge `lan`.
+    The host itself is reached on `lan`.
+    """
 
     room: Room
     address: str
@@ -40,6 +44,42 @@ class EsxiHost:
     @property
     def _home(self) -> str:
         return f"esxi-{self.address}"
+
+    @property
+    def number(self) -> str:
+        """The last part of its address."""
+        return self.address.rpartition(".")[2]
+
+    @property
+    def switch(self) -> str:
+        """The bridge its VMs are attached to."""
+        return f"vswitch-{self.number}"
+
+    @property
+    def _uplink(self) -> str:
+        return f"uplink-{self.number}"
+
+    def add_switch(self) -> None:
+        """Make the switch and its uplink."""
+        port = f"port-{self.number}"
+        self.room.run("ip", "link", "add", self.switch, "up", "type", "bridge")
+        self.room.run("ip", "link", "add", self._uplink, "up", "master", "lan",
+                      "type", "veth", "peer", "name", port)  # fmt: skip
+        self.room.run("ip", "link", "set", port, "up", "master", self.switch)
+
+    def cut(self, cut: bool) -> None:
+        """Nobody reaches the host itself any more, or again."""
+        order = "del" if cut else "add"
+        self.room.run("ip", "address", order, f"{self.address}/24", "dev", "lan")
+
+    def cut_switch(self, cut: bool) -> None:
+        """The VMs' way to everything outside of the host is dead, or well again."""
+        self.room.run("ip", "link", "set", self._uplink, "down" if cut else "up")
+
+    def isolate_switch(self, isolated: bool) -> None:
+        """The VMs do not reach those of other isolated switches, but still all ESXi hosts."""
+        switch = "on" if isolated else "off"
+        self.room.run("bridge", "link", "set", "dev", self._uplink, "isolated", switch)
 
     def start(self) -> None:
         """Start it and wait until it answers. All its VMs are powered on, with Vmid 14."""
@@ -64,12 +104,33 @@ class EsxiHost:
 
     def runs(self, vms: dict[str, str], **details: str) -> None:
         """From now on its VMs are these, powered on; `details` as uuid="..." for all of them."""
-        self._name_nodes(vms)
-        for name in self.registered:
-            self._ask("unregister", vm=name)
-        for name in vms:
-            self._ask("add", vm={"name": name, **details})
-        self.registered = list(vms)
+        for name in list(self.registered):
+            self.retire(name)
+        for name, node in vms.items():
+            self.add_vm(name, node, **details)
+
+    def add_vm(self, name: str, node: str = "", **details: str) -> None:
+        """One VM more, powered on."""
+        self._name_nodes({name: node})
+        self._ask("add", vm={"name": name, **details})
+        self.registered.append(name)
+
+    def retire(self, name: str) -> None:
+        """The VM is off and no longer registered; the node it was lives on."""
+        self._name_nodes({name: ""})
+        log = self.room.path("power.log")
+        told = f" {name} = : off\n"
+        before = log.read_text().count(told) if log.exists() else 0
+        if self.power_of(name) != "off":
+            self.set_vm(name, power="off")
+            wait_for(
+                f"the power of {name} is off",
+                lambda: log.exists() and log.read_text().count(told) > before,
+                within=10,
+                every=0.05,
+            )
+        self._ask("unregister", vm=name)
+        self.registered.remove(name)
 
     def set(self, **settings: Any) -> None:
         """Set a fault or switch of the host, e.g. set(hostd="hung")."""
@@ -84,7 +145,8 @@ class EsxiHost:
         return next(vm["power"] for vm in self._ask("vms") if vm["name"] == vm_name)
 
     def start_afresh(self) -> None:
-        """Its own VMs again, all on, and nothing in the record."""
+        """Its own VMs again, all on, its switch well, and nothing in the record."""
+        self.cut_switch(False)
         if self.registered != list(self.vms):
             self.runs(self.vms)
         for name in self.vms:
@@ -104,19 +166,29 @@ class EsxiHost:
         """How often a password or key was refused."""
         return int(self._ask("logins")["refused"])
 
-    def changes(self) -> list[str]:
-        """The commands among them that change something: ["power.off", "power.on"]."""
+    def changes(self, node: str = "") -> list[str]:
+        """The commands among them that change something: ["power.off", "power.on"].
+
+        With a node's name without those that concern the VM of another one.
+        """
+        others = {
+            str(vm["vmid"]) for vm in self._ask("vms") if node and self._node_of(vm["name"]) != node
+        }
         changes = []
         for line in self.record():
-            if not LOOKS.fullmatch(line):
-                change = CHANGE.search(line)
-                changes.append((change[1] or change[2]) if change else line)
+            change = CHANGE.search(line)
+            of_another = change and change[2] in others
+            if not LOOKS.fullmatch(line) and not of_another:
+                changes.append((change[1] or change[3]) if change else line)
         return changes
 
     def log(self) -> str:
         """What the simulator itself printed."""
         path = self.room.path(f"{self._home}/log")
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def _node_of(self, name: str) -> str:
+        return self.room.path(f"vms/{name}").read_text()
 
     def _name_nodes(self, vms: dict[str, str]) -> None:
         for name, node in vms.items():

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 #: Programs a node needs, and those the harness itself needs on the machine.
 IN_NODE = ("corosync", "pacemakerd", "pcs", "crm_mon", "stonith_admin", "ssh")
 ON_MACHINE = ("unshare", "nsenter", "ip", "bridge", "setsid", "flock", "busybox")
+
+
+#: What the room of a cluster is made with.
+NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child",
+              "--mount-proc", "--propagation", "private")  # fmt: skip
 
 
 class Unusable(Exception):
@@ -29,7 +35,7 @@ def root_of(suite: str | None) -> Path:
 def check_usable(suite: str | None) -> None:
     """Raise Unusable if a cluster of this suite cannot be brought up here."""
     if os.geteuid() != 0:
-        raise Unusable("the two-node cluster needs root (namespaces, mounts): sudo make test")
+        raise Unusable("the cluster needs root (namespaces, mounts): sudo make test")
     missing = [program for program in ON_MACHINE if shutil.which(program) is None]
     root = root_of(suite)
     if suite and not root.with_name(f"{suite}.complete").exists():
@@ -40,4 +46,11 @@ def check_usable(suite: str | None) -> None:
         raise Unusable(
             f"not found in {root}: {', '.join(missing)}; apt-get install corosync pacemaker pcs "
             "pacemaker-cli-utils fence-agents openssh-client iproute2 util-linux busybox"
+        )
+    namespaces = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True)
+    if namespaces.returncode != 0:
+        raise Unusable(
+            "the cluster needs namespaces and mounts of its own, which a chroot and an "
+            "unprivileged container do not give (a container can be started with --privileged): "
+            + namespaces.stderr.strip()
         )

@@ -28,17 +28,28 @@ class Result:
 
 @dataclass
 class Node:
-    """One of the two nodes; `name` is its host name, its name in the cluster, and its VM's."""
+    """`name` is its host name, its name in the cluster, and that of its VM if nothing else is said.
+
+    number: the last part of its addresses.
+    """
 
     room: Room
     name: str
-    address: str
-    mac: str
+    number: int
 
-    def prepare(self) -> None:
-        """Give the node an empty disk and its settings; to be done once, before power_on."""
+    @property
+    def address(self) -> str:
+        """Its address in the cluster's network."""
+        return f"192.168.33.{self.number}"
+
+    def prepare(self, switch: str) -> None:
+        """Give the node an empty disk and its settings; to be done once, before power_on.
+
+        switch: the bridge in the room that its cable leads to.
+        """
         self._write("address", self.address)
-        self._write("mac", self.mac)
+        self._write("mac", f"00:50:56:00:33:{self.number:02}")
+        self._write("switch", switch)
         for directory in ("disk", "work", "root"):
             self.room.path(f"nodes/{self.name}/{directory}").mkdir()
 
@@ -64,16 +75,6 @@ class Node:
         self.room.path(f"nodes/{self.name}/unplugged").unlink(missing_ok=True)
         if self.is_running():
             self.room.run("ip", "link", "set", f"v-{self.name}", "up")
-
-    def isolate(self, isolated: bool) -> None:
-        """Isolated nodes do not reach each other, but still reach the ESXi hosts."""
-        if isolated:
-            self._write("isolated", "")
-        else:
-            self.room.path(f"nodes/{self.name}/isolated").unlink(missing_ok=True)
-        if self.is_running():
-            switch = "on" if isolated else "off"
-            self.room.run("bridge", "link", "set", "dev", f"v-{self.name}", "isolated", switch)
 
     def command(self, *argv: str, env: tuple[str, ...] = ("HOME=/root",)) -> list[str]:
         """The command line that runs argv in the node, from outside of the room."""

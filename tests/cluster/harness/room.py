@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from .userland import NAMESPACES
+
 #: Where the room's own file system is, as seen in the room. Every Linux has this mount point.
 ROOM = "/dev/shm"
 IN_ROOM = Path(__file__).parent / "in_room"
@@ -49,8 +51,7 @@ class Room:
     def open(cls, *, detached: bool = False) -> Room:
         """Make a room. It ends with this process, whatever ends that; a detached one stays."""
         launcher = subprocess.Popen(
-            ["unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child",
-             "--mount-proc", "--propagation", "private",
+            [*NAMESPACES,
              "bash", str(IN_ROOM / "room_init.sh"), "detached" if detached else "attached"],
             stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,

@@ -20,7 +20,7 @@ hostname "$node"
 mount -t overlay -o "lowerdir=$lower,upperdir=$home/disk,workdir=$home/work" node "$root"
 mount -t tmpfs -o mode=0755 run "$root/run"
 mkdir -p "$root/run/t3" "$root/run/lock" "$root/run/resource-agents" "$root/run/systemd/system"
-cp -p "$here"/../in_node/* "$room"/secrets/* "$root/run/t3/"
+cp -p "$here"/../in_node/* "$room"/files/* "$root/run/t3/"
 
 # pcs asks systemctl; where the root has none (no systemd was pulled in) make a file to bind over.
 [ -e "$root/usr/bin/systemctl" ] || install -m 0755 /dev/null "$root/usr/bin/systemctl"
