@@ -31,3 +31,7 @@ def test_the_words_of_a_heading_stand_in_the_agent(heading: str, agent_path: Pat
     text = re.sub(r'"\s*\n\s*"', "", source).replace('\\"', '"')
     for words in heading.split("…"):
         assert words.strip(' "') in text
+
+
+def test_the_japanese_page_has_the_same_headings() -> None:
+    assert Page("docs/ja/messages.md").headings("h3") == HEADINGS
