@@ -28,7 +28,7 @@ def test_the_words_of_a_heading_stand_in_the_agent(heading: str, agent_path: Pat
     """A heading that was left behind when the agent was reworded is red here."""
     source = agent_path.read_text() + LIBRARY.read_text()
     # adjacent literals are one text; a hole of a text (%s) is a hole here too
-    text = re.sub(r'"\s*\n\s*"', "", source).replace('\\"', '"')
+    text = re.sub(r"""["']\s*\n\s*["']""", "", source).replace('\\"', '"')
     for words in heading.split("…"):
         assert words.strip(' "') in text
 
