@@ -103,7 +103,7 @@ def test_the_devices_of_the_quick_start_shoot_where_hostd_hangs(reader: Reader) 
     victim = reader.cluster.t3022cent
     reader.cluster.host_of(victim).set(hostd="hung")
     shot = reader.admin.run("pcs", "stonith", "fence", victim.name, timeout=90)
-    assert shot.output == "Node: t3022cent fenced\n"
+    assert shot.text == "Node: t3022cent fenced\n"
     assert not victim.is_up()
     reader.cluster.start_afresh()
 
