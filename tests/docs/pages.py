@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 
@@ -100,7 +101,7 @@ class Page:
         for token in self._tokens:
             for child in token.children or ():
                 if child.type in ("link_open", "image"):
-                    yield str(child.attrs.get("href") or child.attrs.get("src"))
+                    yield unquote(str(child.attrs.get("href") or child.attrs.get("src")))
 
     def code(self) -> list[str]:
         """All words set as code in the running text and in tables."""
