@@ -101,10 +101,12 @@ def test_the_devices_of_the_quick_start_shoot_where_hostd_hangs(reader: Reader) 
     reader.type(blocks_for(page, "cluster")[0])
     reader.wait_for_devices()
     victim = reader.cluster.t3022cent
-    reader.cluster.host_of(victim).set(hostd="hung")
+    host = reader.cluster.host_of(victim)
+    host.set(hostd="hung")
     shot = reader.admin.run("pcs", "stonith", "fence", victim.name, timeout=90)
     assert shot.text == "Node: t3022cent fenced\n"
     assert not victim.is_up()
+    host.set(hostd="up")
     reader.cluster.start_afresh()
 
 
