@@ -38,6 +38,12 @@ demo: ## Fence virtual machines on a simulated host, as an admin would type it
 	@tools/setup demo
 	@$(VENV)/python tools/demo
 
+.PHONY: picture
+picture: ## Make the README's moving picture anew, from a run of the demo
+	@tools/setup demo
+	$(VENV)/python tools/picture >docs/demo.svg.new
+	mv docs/demo.svg.new docs/demo.svg
+
 # --- tests -------------------------------------------------------------------------------------
 
 .PHONY: test
