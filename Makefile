@@ -69,7 +69,7 @@ check: lint ## Lint, and the tests that take no time: what to run before each co
 	$(PYTEST) -n $(JOBS) -m "not slow and not packaging" $(QUICK_TESTS)
 
 .PHONY: lint
-lint: ## Read the sources with ruff, mypy, vermin, bandit, shellcheck, codespell
+lint: ## Read the sources with ruff, mypy, vermin, shellcheck, codespell
 	@tools/setup test
 	@status=0; set -x; \
 	$(VENV)/ruff check . $(KEY_TOOL) || status=1; \
@@ -77,7 +77,6 @@ lint: ## Read the sources with ruff, mypy, vermin, bandit, shellcheck, codespell
 	$(VENV)/mypy --scripts-are-modules $(KEY_TOOL) || status=1; \
 	$(VENV)/mypy lib/esxi_sim || status=1; \
 	$(VENV)/vermin --quiet --no-tips --violations -t=3.6- $(AGENT) $(KEY_TOOL) setup.py || status=1; \
-	$(VENV)/bandit --quiet --configfile pyproject.toml --recursive agents || status=1; \
 	shellcheck $(SHELL_SCRIPTS) || status=1; \
 	$(VENV)/codespell || status=1; \
 	exit $$status
