@@ -4,7 +4,6 @@ SHELL = /bin/bash
 
 PREFIX ?= /usr
 DESTDIR ?=
-# Most of a test is waiting for a host: two at a time for each processor.
 # Most tests wait for a host: twice as many at a time as there are cores.
 JOBS ?= $(shell expr 2 '*' $$(nproc))
 # How many schedules `make simulate` goes through, and which.
@@ -124,20 +123,12 @@ upstream: ## Put the agent into a checkout of ClusterLabs/fence-agents (FA=DIR),
 # --- installing --------------------------------------------------------------------------------
 
 .PHONY: install
-install: ## Install agent, key tool and man pages (DESTDIR, PREFIX=/usr)
+install: ## Install agent, tools and man pages (DESTDIR, PREFIX=/usr)
 	tools/install install "$(DESTDIR)" "$(PREFIX)"
 
 .PHONY: uninstall
 uninstall: ## Remove them again
 	tools/install uninstall "$(DESTDIR)" "$(PREFIX)"
-
-.PHONY: install-compat
-install-compat: ## Add the name of the old script, fence_ESXi, as a link
-	tools/install install-compat "$(DESTDIR)" "$(PREFIX)"
-
-.PHONY: uninstall-compat
-uninstall-compat: ## Remove that link, and only that link
-	tools/install uninstall-compat "$(DESTDIR)" "$(PREFIX)"
 
 .PHONY: deb
 deb: ## Build the Debian packages into dist/

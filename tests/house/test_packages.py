@@ -13,7 +13,6 @@ from esxi_sim import Host
 pytestmark = pytest.mark.packaging
 
 AGENT = "/usr/sbin/fence_esxi"
-OLD_NAME = "/usr/sbin/fence_ESXi"
 
 
 def package(pattern):
@@ -27,18 +26,8 @@ def deb():
 
 
 @pytest.fixture(scope="module")
-def compat_deb():
-    return package("fence-agents-esxi-compat_*_all.deb")
-
-
-@pytest.fixture(scope="module")
 def rpm():
-    return package("fence-agents-esxi-[0-9]*.noarch.rpm")
-
-
-@pytest.fixture(scope="module")
-def compat_rpm():
-    return package("fence-agents-esxi-compat-*.noarch.rpm")
+    return package("fence-agents-esxi-*.noarch.rpm")
 
 
 class Userland:
@@ -113,29 +102,7 @@ def test_the_deb_is_installed_used_and_purged(with_agent):
     assert left == ""
 
 
-def test_moving_over_from_the_old_script_and_back(with_agent, compat_deb):
-    """Before, after, and how to go back, with the old script never lost."""
-    with_agent.succeed("sh", "-c", f"echo 'the old script' >{OLD_NAME}")
-    (path,) = with_agent.give(compat_deb)
-
-    refused = with_agent.run("dpkg", "--install", path)
-    assert refused.returncode != 0
-    assert f"mv {OLD_NAME} {OLD_NAME}.old" in refused.stderr
-    assert with_agent.succeed("cat", OLD_NAME) == "the old script\n"
-
-    with_agent.succeed("mv", OLD_NAME, f"{OLD_NAME}.old")
-    with_agent.succeed("dpkg", "--install", path)
-    assert '<resource-agent name="fence_' in with_agent.succeed(OLD_NAME, "-o", "metadata")
-    with_agent.succeed("dpkg", "--install", path)
-
-    with_agent.succeed("apt-get", "purge", "-y", "fence-agents-esxi-compat")
-    assert not with_agent.is_there(OLD_NAME)
-    assert with_agent.is_there(AGENT)
-    with_agent.succeed("mv", f"{OLD_NAME}.old", OLD_NAME)
-    assert with_agent.succeed("cat", OLD_NAME) == "the old script\n"
-
-
-def test_the_rpm_holds_both_programs_and_their_man_pages(rpm, compat_rpm):
+def test_the_rpm_holds_both_programs_and_their_man_pages(rpm):
     files = succeed("rpm", "--query", "--package", "--list", rpm).split()
     assert [name for name in files if "/share/doc/" not in name and "/licenses/" not in name] == [
         "/usr/sbin/esxi-fence-key",
@@ -143,15 +110,12 @@ def test_the_rpm_holds_both_programs_and_their_man_pages(rpm, compat_rpm):
         "/usr/share/man/man8/esxi-fence-key.8.gz",
         "/usr/share/man/man8/fence_esxi.8.gz",
     ]
-    files = succeed("rpm", "--query", "--package", "--list", compat_rpm).split()
-    assert sorted(files) == [OLD_NAME, "/usr/share/man/man8/fence_ESXi.8.gz"]
 
 
-def test_the_rpm_requires_what_the_agent_needs(rpm, compat_rpm):
+def test_the_rpm_requires_what_the_agent_needs(rpm):
     requires = succeed("rpm", "--query", "--package", "--requires", rpm)
     for name in ("/usr/bin/python3", "fence-agents-common", "openssh-clients"):
         assert name in requires
-    assert "fence-agents-esxi =" in succeed("rpm", "--query", "--package", "--requires", compat_rpm)
 
 
 RPM = ["rpm", "--force-debian", "--nodeps"]
@@ -171,18 +135,3 @@ def test_the_rpm_is_installed_used_and_erased(with_rpm):
     with_rpm.succeed(*RPM, "--verify", "fence-agents-esxi")
     with_rpm.succeed(*RPM, "--erase", "fence-agents-esxi")
     assert with_rpm.succeed("find", "/usr", "/etc", "-iname", "*esxi*") == ""
-
-
-def test_the_compat_rpm_refuses_an_old_script(with_rpm, compat_rpm):
-    with_rpm.succeed("sh", "-c", f"echo 'the old script' >{OLD_NAME}")
-    (path,) = with_rpm.give(compat_rpm)
-    refused = with_rpm.run(*RPM, "--install", path)
-    assert refused.returncode != 0
-    assert f"mv {OLD_NAME} {OLD_NAME}.old" in refused.stderr
-    assert with_rpm.succeed("cat", OLD_NAME) == "the old script\n"
-
-    with_rpm.succeed("mv", OLD_NAME, f"{OLD_NAME}.old")
-    with_rpm.succeed(*RPM, "--install", path)
-    assert '<resource-agent name="fence_' in with_rpm.succeed(OLD_NAME, "-o", "metadata")
-    with_rpm.succeed(*RPM, "--erase", "fence-agents-esxi-compat")
-    assert not with_rpm.is_there(OLD_NAME)
