@@ -131,12 +131,12 @@ uninstall: ## Remove them again
 	tools/install uninstall "$(DESTDIR)" "$(PREFIX)"
 
 .PHONY: deb
-deb: ## Build the Debian packages into dist/
+deb: ## Build the Debian package into dist/
 	@tools/setup packages
 	tools/package deb
 
 .PHONY: rpm
-rpm: ## Build the RPM packages into dist/ (ARGS="--define 'rhel 8'" for RHEL 8)
+rpm: ## Build the RPM package into dist/ (ARGS="--define 'rhel 8'" for RHEL 8)
 	@tools/setup packages
 	tools/package rpm $(ARGS)
 

@@ -3,7 +3,7 @@
 import stat
 
 import pytest
-from commands import PROJECT, run, succeed
+from commands import PROGRAMS, PROJECT, run, succeed
 
 AGENT = PROJECT / "agents/esxi/fence_esxi.py"
 
@@ -26,12 +26,11 @@ def put_sibling(destination, name, first_line):
 
 def installed_interpreter(destination):
     assert make("install", destination).returncode == 0
-    agent, key_tool = (
+    (interpreter,) = {
         (destination / "usr/sbin" / name).read_text().splitlines()[0].split()[0]
-        for name in ("fence_esxi", "esxi-fence-key")
-    )
-    assert agent == key_tool
-    return agent
+        for name in PROGRAMS
+    }
+    return interpreter
 
 
 def files_in(destination):
@@ -40,13 +39,11 @@ def files_in(destination):
     )
 
 
-def test_install_puts_both_programs_and_their_man_pages(destination):
+def test_install_puts_the_programs_and_their_man_pages(destination):
     assert make("install", destination).returncode == 0
     assert files_in(destination) == [
-        "usr/sbin/esxi-fence-key",
-        "usr/sbin/fence_esxi",
-        "usr/share/man/man8/esxi-fence-key.8",
-        "usr/share/man/man8/fence_esxi.8",
+        *[f"usr/sbin/{name}" for name in PROGRAMS],
+        *[f"usr/share/man/man8/{name}.8" for name in PROGRAMS],
     ]
 
 

@@ -7,7 +7,7 @@
 import re
 
 import pytest
-from commands import PROJECT, run, succeed
+from commands import PROGRAMS, PROJECT, run, succeed
 from esxi_sim import Host
 
 pytestmark = pytest.mark.packaging
@@ -67,21 +67,24 @@ def with_agent(userland, deb):
     return userland
 
 
-def test_the_deb_holds_both_programs_and_their_man_pages(deb):
+EVERYTHING = [
+    *[f"/usr/sbin/{name}" for name in PROGRAMS],
+    *[f"/usr/share/man/man8/{name}.8.gz" for name in PROGRAMS],
+]
+
+
+def test_the_deb_holds_the_programs_and_their_man_pages(deb):
     listed = succeed("dpkg-deb", "--contents", deb).splitlines()
-    files = [line.split()[5] for line in listed if not line.startswith("d")]
-    assert [name for name in files if "/share/doc/" not in name] == [
-        "./usr/sbin/esxi-fence-key",
-        "./usr/sbin/fence_esxi",
-        "./usr/share/man/man8/esxi-fence-key.8.gz",
-        "./usr/share/man/man8/fence_esxi.8.gz",
-    ]
+    files = [line.split()[5][1:] for line in listed if not line.startswith("d")]
+    assert [name for name in files if "/share/doc/" not in name] == EVERYTHING
 
 
 def test_the_deb_depends_on_what_the_agent_needs(deb):
     depends = succeed("dpkg-deb", "--field", deb, "Depends")
     names = re.findall(r"[a-z][a-z0-9-]+", depends)
-    assert names == ["fence-agents-common", "fence-agents", "openssh-client", "python3"]
+    assert names == ["fence-agents-common", "fence-agents", "openssh-client", "python3",
+                     "python3-pexpect"]  # fmt: skip
+    assert succeed("dpkg-deb", "--field", deb, "Enhances") == "pacemaker\n"
 
 
 def fences_a_vm(userland):
@@ -94,6 +97,24 @@ def fences_a_vm(userland):
         assert host.vm("t3022cent").power == "off"
 
 
+def test_the_documents_link_to_what_is_installed(deb, rpm, tmp_path):
+    for name, packed in (("deb", deb), ("rpm", rpm)):
+        (tmp_path / name).mkdir()
+        unpack = {"deb": f"dpkg-deb --extract {packed} .", "rpm": f"rpm2cpio {packed} | cpio -id"}
+        succeed("sh", "-c", unpack[name], cwd=tmp_path / name)
+        pages = list((tmp_path / name).rglob("*.md"))
+        assert pages
+        for page in pages:
+            for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+                assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_the_packages_have_the_version_of_the_agent(deb, rpm, agent):
+    assert succeed("dpkg-deb", "--field", deb, "Version") == f"{agent.RELEASE}\n"
+    shown = succeed("rpm", "--query", "--package", "--queryformat", "%{VERSION}", rpm)
+    assert shown == agent.RELEASE
+
+
 def test_the_deb_is_installed_used_and_purged(with_agent):
     fences_a_vm(with_agent)
     with_agent.succeed("apt-get", "purge", "-y", "fence-agents-esxi")
@@ -102,20 +123,17 @@ def test_the_deb_is_installed_used_and_purged(with_agent):
     assert left == ""
 
 
-def test_the_rpm_holds_both_programs_and_their_man_pages(rpm):
+def test_the_rpm_holds_the_programs_and_their_man_pages(rpm):
     files = succeed("rpm", "--query", "--package", "--list", rpm).split()
-    assert [name for name in files if "/share/doc/" not in name and "/licenses/" not in name] == [
-        "/usr/sbin/esxi-fence-key",
-        "/usr/sbin/fence_esxi",
-        "/usr/share/man/man8/esxi-fence-key.8.gz",
-        "/usr/share/man/man8/fence_esxi.8.gz",
-    ]
+    programs = [name for name in files if "/share/doc/" not in name and "/licenses/" not in name]
+    assert programs == EVERYTHING
 
 
 def test_the_rpm_requires_what_the_agent_needs(rpm):
     requires = succeed("rpm", "--query", "--package", "--requires", rpm)
-    for name in ("/usr/bin/python3", "fence-agents-common", "openssh-clients"):
+    for name in ("/usr/bin/python3", "fence-agents-common", "openssh-clients", "python3-pexpect"):
         assert name in requires
+    assert succeed("rpm", "--query", "--package", "--enhances", rpm) == "pacemaker\n"
 
 
 RPM = ["rpm", "--force-debian", "--nodeps"]
