@@ -61,7 +61,8 @@ cluster-splitbrain: ## Cut two nodes from each other ten times: exactly one surv
 
 .PHONY: test-packages
 test-packages: deb rpm ## Install, use and purge the packages in a clean userland (root)
-	$(SUDO) $(PYTEST) --timeout=600 --basetemp=build/test-packages -m packaging tests/house
+	@tools/setup test
+	$(SUDO) $(PYTEST) --timeout=600 --basetemp=build/test-packages -m packaging tests/house tests/sim
 
 .PHONY: check
 check: lint ## Lint, and the tests that take no time: what to run before each commit
