@@ -50,8 +50,9 @@ test: ## Run all tests (the cluster's need root)
 	exit $$status
 
 .PHONY: test-gate
-test-gate: ## Attack the restricted key in busybox 1.30 to 1.38, fetched from other Debian releases
-	@tools/setup test
+test-gate: ## Attack the restricted key in busybox 1.30 to 1.38, of other Debian releases (root)
+	@tools/setup matrix
+	$(SUDO) tools/userland clean bullseye trixie sid
 	FENCE_ESXI_BUSYBOXES=all $(PYTEST) -n $(JOBS) tests/gate
 
 .PHONY: cluster-splitbrain
@@ -61,7 +62,7 @@ cluster-splitbrain: ## Cut two nodes from each other ten times: exactly one surv
 
 .PHONY: test-packages
 test-packages: deb rpm ## Install, use and purge the packages in a clean userland (root)
-	@tools/setup test
+	@tools/setup matrix
 	$(SUDO) $(PYTEST) --timeout=600 --basetemp=build/test-packages -m packaging tests/house tests/sim
 
 .PHONY: check
@@ -109,7 +110,7 @@ mutants: ## Change the agent in many places, one at a time: do the tests notice?
 .PHONY: matrix
 matrix: ## Test on other releases of Debian, Python and the fencing library (root)
 	@tools/setup matrix
-	$(SUDO) tests/matrix/run $(if $(LIBS),--libs $(LIBS)) $(ARGS)
+	$(SUDO) tools/matrix $(if $(LIBS),--libs $(LIBS)) $(ARGS)
 
 .PHONY: bench
 bench: ## Measure what an action costs, against bare ssh (PEER=other agent)

@@ -37,10 +37,10 @@ class Userland:
         self.disk = disk
 
     def run(self, *command):
-        return run(PROJECT / "tools/userland", "bookworm", self.disk, *command)
+        return run(PROJECT / "tools/userland", "run", "bookworm", self.disk, *command)
 
     def succeed(self, *command):
-        return succeed(PROJECT / "tools/userland", "bookworm", self.disk, *command)
+        return succeed(PROJECT / "tools/userland", "run", "bookworm", self.disk, *command)
 
     def give(self, *files):
         """Put files into its /srv; their paths there are returned."""
