@@ -9,7 +9,7 @@ what is not: blanks at line ends, or the width of blanks.
 import re
 
 import pytest
-from cases import cases
+from case_files import cases
 from esxi_sim.control import set_value, vm_from_dict
 
 SAMPLES = [(case, release) for case in cases("answers") if "command" in case.head

@@ -1,7 +1,7 @@
 """A power state or a list of processes is whole, or it is nothing."""
 
 import pytest
-from cases import text_of
+from case_files import text_of
 from esxi_texts import process_block
 from hypothesis import given
 from hypothesis import strategies as st
