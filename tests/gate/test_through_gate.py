@@ -8,7 +8,7 @@ import time
 import gated
 import pytest
 from esxi_sim import VM, Host, VMFaults
-from fence_runner import fence
+from fence_runner import Fence
 
 UUID = "564d36cf-6988-c91d-0f5f-a62628d46553"
 
@@ -41,7 +41,7 @@ class Gated:
                    "identity_file": self.key, "known_hosts": self.known_hosts, "action": action}
         if plug is not None:
             options["port"] = plug
-        return fence(way, **options, **more)
+        return Fence(way, **options, **more).end()
 
     def ssh_words(self, *words, program="ssh"):
         """Another program of OpenSSH with the same key."""
