@@ -43,7 +43,7 @@ class Gated:
                    "identity_file": self.key, "known_hosts": self.known_hosts, "action": action}
         if plug is not None:
             options["port"] = plug
-        return fence(way, **options, **more)
+        return Fence(way, **options, **more).end()
 
     def ssh_words(self, *words, program="ssh"):
         """Another program of OpenSSH with the same key."""

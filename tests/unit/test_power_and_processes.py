@@ -1,20 +1,22 @@
 """A power state or a list of processes is whole, or it is nothing."""
 
 import pytest
-from esxi_texts import process_block, text_of
+from case_files import text_of
+from esxi_texts import process_block
 from hypothesis import given
 from hypothesis import strategies as st
 
 NAMES = st.text(
     st.characters(exclude_characters="\n\r", codec=None), min_size=1, max_size=20
 ).filter(lambda name: name == name.strip(" "))
+
 STATES = {"on": "Powered on", "off": "Powered off", "suspended": "Suspended"}
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_half_a_state_is_no_state(agent, state):
     """Cut anywhere, the answer says the whole word or nothing."""
-    text = text_of("power_state", state)
+    text = text_of(f"answers/getstate/{state}")
     whole = len(text.rstrip("\n"))
     for cut in range(len(text) + 1):
         read = agent.parse_power_state(agent.Answer(0, text[:cut]))
@@ -31,7 +33,8 @@ def test_only_the_state_line_counts(agent, text):
 @pytest.mark.parametrize("status", [1, 2, 126, 127, 137, 255])
 @pytest.mark.parametrize("state", STATES)
 def test_a_failed_command_tells_no_state(agent, state, status):
-    assert agent.parse_power_state(agent.Answer(status, text_of("power_state", state))) is None
+    text = text_of(f"answers/getstate/{state}")
+    assert agent.parse_power_state(agent.Answer(status, text)) is None
 
 
 def test_half_a_list_never_lacks_a_process_that_was_begun(agent):
@@ -40,10 +43,10 @@ def test_half_a_list_never_lacks_a_process_that_was_begun(agent):
     A cut between two blocks, or before the first, leaves a text a host could have printed: no
     parser can tell. That is why the session, not the parser, proves that an answer is complete.
     """
-    first = text_of("processes", "one-running")
+    first = text_of("answers/processes/one-running")
     text = first + process_block("77", "web", "/vmfs/volumes/5f/web/web.vmx")
     processes = agent.parse_processes(agent.Answer(0, text))
-    assert [process.world_id for process in processes] == ["2557323", "77"]
+    assert [process.world for process in processes] == ["2557323", "77"]
     # a block is whole with the end of its last field's line; the empty line only closes it
     whole = {0: 0, len(first) - 1: 1, len(first): 1, len(text) - 1: 2, len(text): 2}
     for cut in range(len(text) + 1):
@@ -59,7 +62,7 @@ def test_any_name_and_any_file_is_read_exactly(agent, names, files):
         for number, (name, file) in enumerate(zip(names, files, strict=False), 100)
     ]
     processes = agent.parse_processes(agent.Answer(0, "".join(blocks)))
-    assert [(process.name, process.config_file) for process in processes] == [
+    assert [(process.name, process.path) for process in processes] == [
         (name, f"/vmfs/volumes/5f/{file}.vmx") for name, file in zip(names, files, strict=False)
     ]
 

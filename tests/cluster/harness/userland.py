@@ -21,15 +21,10 @@ class Unusable(Exception):
     """The cluster cannot run here; the message says what is missing and how to get it."""
 
 
-def suites_dir() -> Path:
-    """Where the roots of other suites are kept: $FENCE_ESXI_CACHE or ~/.cache/fence_esxi."""
-    cache = os.environ.get("FENCE_ESXI_CACHE") or Path.home() / ".cache" / "fence_esxi"
-    return Path(cache) / "suites"
-
-
 def root_of(suite: str | None) -> Path:
     """The root directory of a suite's userland; the machine's own "/" without a suite."""
-    return suites_dir() / suite if suite else Path("/")
+    cache = os.environ.get("FENCE_ESXI_CACHE") or Path(__file__).resolve().parents[3] / "cache"
+    return Path(cache) / f"{suite}-node" if suite else Path("/")
 
 
 def check_usable(suite: str | None) -> None:
@@ -38,8 +33,8 @@ def check_usable(suite: str | None) -> None:
         raise Unusable("the cluster needs root (namespaces, mounts): sudo make test")
     missing = [program for program in ON_MACHINE if shutil.which(program) is None]
     root = root_of(suite)
-    if suite and not root.with_name(f"{suite}.complete").exists():
-        raise Unusable(f"no root of {suite}: tests/matrix/make_root.sh {suite} {root}")
+    if not root.exists():
+        raise Unusable(f"there is no {root}: tools/userland node {suite}")
     places = [root / place for place in ("usr/sbin", "usr/bin", "sbin", "bin")]
     missing += [p for p in IN_NODE if not any((place / p).exists() for place in places)]
     if missing:
