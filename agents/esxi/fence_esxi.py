@@ -562,8 +562,9 @@ class EsxiHost:
                 return None
             if told is None and not self._reads:
                 break
-        raise (HostdSilent if is_only else Final)("%s: hostd does not tell about Vmid %s: %s%s" % (
-            self._login.host, vmid, reason_in(told), SEE_HOSTD))
+        why = reason_in(told) if told is None or told.status else "damaged, or forged by its notes"
+        raise (HostdSilent if is_only else Final)("%s: hostd does not tell name and power of Vmid %s: "
+                                                  "%s%s" % (self._login.host, vmid, why, SEE_HOSTD))
 
     def look_at(self, vm):
         """A Sight of a VM: hostd's word on its power beside the processes. NoSuchVM, HostdSilent"""
@@ -670,7 +671,8 @@ class EsxiHost:
         command, bound = "vim-cmd vmsvc/power.%s %s" % (state, vm.vmid), self._limits["power"]
         (answer,) = self.ask(command, bound=bound)
         taken = answer and answer.status == 0 and not re.search(r"fault\.|failed", answer.text)
-        refusal = "" if taken else "power.%s was refused: %s" % (state, reason_in(answer))
+        told = "power.%s%s: %s" % (state, " was refused" if answer else "", reason_in(answer))
+        refusal = "" if taken else told
         with suppress(FenceError):
             told = self.ask("vim-cmd vmsvc/message " + vm.vmid, bound=3)[0] if refusal else None
             form = r"(?s)Virtual machine message (\S+):\s*\n(.*)"
@@ -741,7 +743,7 @@ class PowerOff:
                     raise
                 self._note(str(error))
             if self.proof:
-                log = logging.warning if len(self._tried) > 1 else logging.info
+                log = logging.warning if self._sure_path else logging.info  # after a kill
                 return log("%s is off: %s", self.vm, self.proof)
             if self._host.left() < 2:
                 break
