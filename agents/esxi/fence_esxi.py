@@ -563,8 +563,8 @@ class EsxiHost:
             if told is None and not self._reads:
                 break
         why = reason_in(told) if told is None or told.status else "damaged, or forged by its notes"
-        raise (HostdSilent if is_only else Final)("%s: hostd does not tell name and power of Vmid %s: "
-                                                  "%s%s" % (self._login.host, vmid, why, SEE_HOSTD))
+        raise (HostdSilent if is_only else Final)("%s: hostd does not tell who Vmid %s is: %s%s" % (
+            self._login.host, vmid, why, SEE_HOSTD))
 
     def look_at(self, vm):
         """A Sight of a VM: hostd's word on its power beside the processes. NoSuchVM, HostdSilent"""
