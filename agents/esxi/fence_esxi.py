@@ -143,7 +143,7 @@ def parse_processes(answer):
         else:
             blocks[-1][field.group(1)] = field.group(2)
     keys = ("World ID", "VMX Cartel ID", "Display Name", "Config File")
-    found = [Process(*map(block.get, keys), uuid=plain_uuid(block.get("UUID", "")))
+    found = [Process(*map(block.get, keys), plain_uuid(block.get("UUID", "")))
              for block in blocks]
     form = r"(?i)[1-9][0-9]*,[1-9][0-9]*,/.*\.vmt?x\Z"
     sound = {each.world for each in found if each.name is not None and re.match(
@@ -266,7 +266,7 @@ class Session:
         did not come within bound seconds: then the session is of no use any more. SessionLost."""
         tag, deadline = os.urandom(15).hex().encode(), time.monotonic() + bound
         request = "\n".join([""] + (commands + [""])[:2] + [""]).encode("utf-8", "surrogateescape")
-        answers = [None, None]
+        answers = [None, None]  # type: list
         try:
             os.write(self._ssh.stdin.fileno(), tag + request)
             for place in (1, 0):  # the second one's answer comes first
@@ -671,8 +671,8 @@ class EsxiHost:
         command, bound = "vim-cmd vmsvc/power.%s %s" % (state, vm.vmid), self._limits["power"]
         (answer,) = self.ask(command, bound=bound)
         taken = answer and answer.status == 0 and not re.search(r"fault\.|failed", answer.text)
-        told = "power.%s%s: %s" % (state, " was refused" if answer else "", reason_in(answer))
-        refusal = "" if taken else told
+        why = "power.%s%s: %s" % (state, " was refused" if answer else "", reason_in(answer))
+        refusal = "" if taken else why
         with suppress(FenceError):
             told = self.ask("vim-cmd vmsvc/message " + vm.vmid, bound=3)[0] if refusal else None
             form = r"(?s)Virtual machine message (\S+):\s*\n(.*)"
