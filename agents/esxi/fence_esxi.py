@@ -143,7 +143,7 @@ def parse_processes(answer):
         else:
             blocks[-1][field.group(1)] = field.group(2)
     keys = ("World ID", "VMX Cartel ID", "Display Name", "Config File")
-    found = [Process(*map(block.get, keys), plain_uuid(block.get("UUID", "")))
+    found = [Process(*[block.get(key) for key in keys] + [plain_uuid(block.get("UUID", ""))])
              for block in blocks]
     form = r"(?i)[1-9][0-9]*,[1-9][0-9]*,/.*\.vmt?x\Z"
     sound = {each.world for each in found if each.name is not None and re.match(
