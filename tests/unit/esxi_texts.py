@@ -10,7 +10,8 @@ import json
 import pathlib
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
-KINDS = ("inventory", "power_state", "processes", "faults", "questions", "summaries", "vmx")
+KINDS = ("inventory", "power_state", "processes", "worlds", "faults", "questions", "summaries",
+         "vmx")
 COLUMNS = ("Vmid", "Name", "File", "Guest OS", "Version", "Annotation")
 
 
@@ -25,8 +26,11 @@ def description(kind, name):
 
 
 def text_of(kind, name):
-    """A captured text as the session hands it over: UTF-8, foreign bytes as surrogates."""
-    return (DATA / kind / f"{name}.txt").read_bytes().decode("utf-8", "surrogateescape")
+    """A captured text as the session hands it over: UTF-8, foreign bytes as surrogates, lines
+    that end as everywhere.
+    """
+    text = (DATA / kind / f"{name}.txt").read_bytes().replace(b"\r\n", b"\n")
+    return text.decode("utf-8", "surrogateescape")
 
 
 def answer_of(agent, kind, name):
