@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 
 def given_options(options):
-    words = {"--" + name.replace("_", "-"): value for name, value in options.items()}
-    return {"--ip": "192.0.2.10", "--username": "root", "--ipport": "22", "--password": "x", **words}
+    words = {"--ip": "192.0.2.10", "--username": "root", "--ipport": "22", "--password": "x"}
+    words.update({"--" + name.replace("_", "-"): value for name, value in options.items()})
+    return words
 
 
 def argv(agent, **options):
