@@ -10,21 +10,10 @@ Reads from top to bottom as the data flows, in rooms that know only the ones bef
     4. the ladder            switches a VM off for certain
     5. the agent             options, the callbacks of the fencing library, main
 """
-import atexit
-import fcntl
-import getopt
-import locale
-import logging
-import os
-import re
-import select
-import shlex
-import signal
-import subprocess
-import sys
-import termios
-import time
+import atexit, fcntl, getopt, locale, logging, os, re, select, shlex, signal, subprocess, sys
+import termios, time
 from collections import Counter, namedtuple
+from contextlib import suppress
 
 STARTED = time.monotonic()
 RELEASE = "1.0.0"
@@ -39,14 +28,9 @@ except ImportError as missing:
              "fence-agents-common on Debian 13, Ubuntu, Fedora and RHEL, fence-agents on Debian 11 "
              "and 12 and on SLES" % missing)
 
-
 class FenceError(Exception):
-    """Whatever keeps the agent from a proven result; the text is a sentence for the admin.
-
-    facts become attributes. final: to try again would change nothing, or harm. busy: the host hung
-    up before it asked who is there. inventory, processes: what had been seen before it failed.
-    """
-
+    """What keeps the agent from a proven result: a sentence for the admin, and facts. final: to try
+    again would change nothing, or harm; busy: the host hung up before it asked who is there."""
     final = busy = False
     inventory = processes = None
 
@@ -54,28 +38,21 @@ class FenceError(Exception):
         super().__init__(text)
         self.__dict__.update(facts)
 
-
 class Final(FenceError):
     """An option that cannot be used, a right that lacks, a plug in doubt, a power not proven."""
-
     final = True
-
 
 class LoginFailed(FenceError):
     """ssh could not log in; final once it was given the secret: one password, one try."""
 
-
 class SessionLost(FenceError):
     """The connection broke."""
-
 
 class HostdSilent(FenceError):
     """hostd gave no usable answer: it hangs, is down, starting, or out of memory."""
 
-
 class NoSuchVM(FenceError):
     """hostd lists no VM of that name, UUID or Vmid."""
-
 
 # --- 1. What the host says -------------------------------------------------------------------
 
@@ -86,41 +63,33 @@ HEADER = re.compile(r"^ *Vmid +Name +File +Guest OS +Version +Annotation *$", re
 ROW = r"([1-9][0-9]*) +(%s) {3,}(\[.*?\] ?.*?\.(?i:vmt?x)) {3,}[^ ]* +vmx-[0-9]+(?: .*)?\Z"
 POWER_STATES = {"Powered on": "on", "Powered off": "off", "Suspended": "suspended"}
 
-
 def one_line(text, limit=300):
     """text on one line of at most limit characters, for messages and the log."""
     flat = " ".join(text.split())
     return flat if len(flat) <= limit else flat[: limit - 3] + "..."
 
-
 def show(name):
     """A plug or display name in quotes, one line, control characters escaped, not endless."""
-    return '"%s"' % "".join(c if c.isprintable() else c.encode("unicode_escape").decode()
-                            for c in (name if len(name) <= 80 else name[:77] + "..."))
-
+    return '"%s"' % one_line("".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in name), 80)
 
 def spellings(name):
     """A name as the host may print it: / \\ % as they are, or as %2f %5c %25 (facts: 1.4)."""
     plain = re.sub(r"(?i)%(2f|5c|25)", lambda code: chr(int(code.group(1), 16)), name)
     return {name, plain, name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")}
 
-
 def plain_uuid(text):
     """The 32 hexadecimal digits of a UUID in any spelling, else None (facts: 5)."""
     digits = re.sub(r"[\s{}:-]", "", text).lower()
     return digits if re.match(r"[0-9a-f]{32}\Z", digits) else None
 
-
 class VM(namedtuple("VM", "vmid name file uuid")):
     """A VM; vmid and file are None where hostd has not told, uuid where it is not known."""
-
     def __str__(self):
         return "%s (Vmid %s)" % (show(self.name), self.vmid) if self.vmid else show(self.name)
 
-
 class Process(namedtuple("Process", "world cartel name path uuid")):
     """A running VM: its World ID and Cartel ID in the VMkernel, its .vmx (facts: 6, 6a)."""
-
     def __str__(self):
         return "%s (world %s, %s)" % (show(self.name), self.world, self.path)
 
@@ -137,13 +106,9 @@ class Process(namedtuple("Process", "world cartel name path uuid")):
         """Whether its .vmx may be "[datastore] path"."""
         return file is not None and file.endswith(("] " + self.below_volume, "] " + self.path))
 
-
 class Inventory:
-    """The VMs in an answer to `vim-cmd vmsvc/getallvms` (facts: 1).
-
-    skipped: Vmids of those the host cannot read. complete: it is known to name every VM: nothing
-    skipped, no line that resembles a row without being one.
-    """
+    """The VMs in an answer to `vim-cmd vmsvc/getallvms` (facts: 1). skipped: Vmids of those the host
+    cannot read; complete: it names every VM, and no line resembles a row without being one."""
 
     def __init__(self, text):
         self._lines = text[HEADER.search(text).end() :].split("\n")[1:]
@@ -152,39 +117,28 @@ class Inventory:
         self.complete = not self.skipped and len(alike) == len(self.rows())
 
     def rows(self, name=None):
-        """The lines that can be read as a row, of a VM of this name.
-
-        Names hold blanks and brackets, notes spill onto lines of their own (facts: 1.4): what one
-        line may be read as is nothing to rely on by itself.
-        """
+        """The lines that can be read as a row, of a VM of this name; notes, which spill onto lines of
+        their own, may forge one (facts: 1.4)."""
         names = "|".join(map(re.escape, sorted(spellings(name)))) if name is not None else r"[^ ].*?"
         matches = [re.match(ROW % names, line) for line in self._lines]
         return [Row(*found.groups()) for found in matches if found]
-
 
 def parse_inventory(answer):
     """The Inventory in an answer to getallvms, None where it is no whole list."""
     whole = answer.status == 0 and answer.text.endswith("\n") and HEADER.search(answer.text)
     return Inventory(answer.text) if whole else None
 
-
 def parse_power_state(answer):
-    """ "on", "off" or "suspended" from an answer to power.getstate, else None (facts: 2).
-
-    Only a whole line right behind the caption counts: a fault text may hold "(Powered off)".
-    """
+    """ "on", "off" or "suspended" from an answer to power.getstate, else None (facts: 2): a whole line
+    right behind the caption, for a fault text may hold "(Powered off)"."""
     lines = [line.strip() for line in answer.text.split("\n")]
     states = [pair for pair in zip([""] + lines, lines) if pair[1] in POWER_STATES]
     sound = answer.status == 0 and len(states) == 1 and states[0][0] == "Retrieved runtime info"
     return POWER_STATES[states[0][1]] if sound else None
 
-
 def parse_processes(answer):
-    """The running VMs in an answer to `localcli vm process list`, or esxcli's (facts: 6).
-
-    Read by the keys: the headings of the two tools differ, and prove nothing. None where it is
-    damaged in any place, so that half a list is never read as "it is gone".
-    """
+    """The running VMs in an answer to `localcli vm process list`, or esxcli's, read by its keys: the
+    headings differ (facts: 6). None where it is damaged in any place: half a list proves nothing."""
     if answer is None or answer.status != 0 or not (answer.text or "\n").endswith("\n"):
         return None
     blocks, headings = [], 0
@@ -198,20 +152,17 @@ def parse_processes(answer):
             return None
         else:
             blocks[-1][field.group(1)] = field.group(2)
-    keys = ("World ID", "VMX Cartel ID", "Display Name", "Config File", "UUID")
-    rows = [[block.get(key, "") for key in keys] for block in blocks if "Display Name" in block]
-    sound = [Process(*row[:4], uuid=plain_uuid(row[4])) for row in rows
-             if re.match(r"(?i)[1-9][0-9]*,[1-9][0-9]*,/.*\.vmt?x\Z", ",".join(row[:2] + row[3:4]))]
-    worlds = {process.world for process in sound}
-    return sound if len(worlds) == len(sound) == len(blocks) == headings else None
-
+    keys = ("World ID", "VMX Cartel ID", "Display Name", "Config File")
+    found = [Process(*map(block.get, keys), uuid=plain_uuid(block.get("UUID", "")))
+             for block in blocks]
+    form = r"(?i)[1-9][0-9]*,[1-9][0-9]*,/.*\.vmt?x\Z"
+    sound = {each.world for each in found if each.name is not None and re.match(
+        form, "%s,%s,%s" % (each.world, each.cartel, each.path))}
+    return found if len(sound) == len(found) == headings else None
 
 def parse_worlds(answer):
-    """[(WID, CID, name), ...] from an answer to VMware's `ps` (facts: 6a).
-
-    On a living host it is never empty: its header, init and ps itself are always there. None where
-    it is damaged; [] where there is none of VMware's, or it hangs.
-    """
+    """[(WID, CID, name), ...] from an answer to VMware's `ps`, where the header, init and ps are never
+    missing (facts: 6a). None where it is damaged; [] where there is no such ps, or it hangs."""
     if answer is None or answer.status == 127 or re.match(" *PID", answer.text):
         return []
     lines = answer.text.split("\n")
@@ -221,12 +172,9 @@ def parse_worlds(answer):
     sound = re.match(" *WID +CID +WorldName", lines[0]) and {"init", "ps"} <= {w[2] for w in worlds}
     return worlds if sound else None
 
-
 def parse_summary(answer):
-    """(name, file, UUID) in an answer to get.summary, None where it does not tell (facts: 5a).
-
-    From the one configuration section, ahead of the notes, which a note or a guest may imitate.
-    """
+    """(name, file, UUID) in an answer to get.summary, else None (facts: 5a): from the one section of
+    configuration, ahead of the notes; a note or a guest may imitate one."""
     sections = re.split(r"(?m)^ *config = \(vim\.vm\.Summary\.ConfigSummary\) \{", answer.text)
     config = re.split(r"(?m)^ *annotation = ", sections[-1])[0]
     values = [re.findall(r'(?m)^ *%s = "(.*)", *\r?$' % key, config)
@@ -235,12 +183,10 @@ def parse_summary(answer):
         return None
     return values[0][0], values[1][0], plain_uuid(values[2][0])
 
-
 def vmx_paths(file):
     """The paths that "[datastore] path" may stand for: a name may hold "] " itself."""
     pairs = [(file[1 : end.start()], file[end.end() :]) for end in re.finditer(r"\] ?", file)]
     return ["/vmfs/volumes/%s/%s" % pair if pair[0] else pair[1] for pair in pairs if pair[1]]
-
 
 def reason_in(answer):
     """Why a command failed, boiled down to one line in the host's own words (facts: 3.1)."""
@@ -251,7 +197,6 @@ def reason_in(answer):
         if found:
             return one_line(found[-1])
     return "no reason given, exit status %d" % answer.status
-
 
 # --- 2. The session --------------------------------------------------------------------------
 
@@ -269,35 +214,19 @@ READ_LOOP = (
 SSH_LETTERS = "1246AaB:b:Cc:D:E:e:F:fGgI:i:J:KkL:l:Mm:NnO:o:P:p:Q:qR:S:sTtVvW:w:XxYy"
 MOST_OUTPUT = 4 * 1024 * 1024
 
-
 def ssh_argv(options):
-    """The ssh command line for the options of the agent; raises Final.
-
-    In ssh the first value of an option wins: what the agent's promises rest on stands before the
-    user's ssh_options, what is only a good default behind them.
-    """
-    # a master connection that is stuck must not hold a login; one password, one try
-    promises = ["ControlPath=none", "NumberOfPasswordPrompts=1"]
+    """The ssh command line for the options of the agent; raises Final. In ssh the first value of an
+    option wins: promises stand before the user's ssh_options, mere defaults behind them."""
     pins, key = options.get("--known-hosts"), options.get("--identity-file")
-    if pins:
-        promises += ['UserKnownHostsFile="%s"' % pins, "GlobalKnownHostsFile=/dev/null",
-                     "StrictHostKeyChecking=yes", "UpdateHostKeys=no"]
-    ways = ["PreferredAuthentications=publickey", "IdentitiesOnly=yes"] if key else [
-        "PreferredAuthentications=keyboard-interactive,password"]
+    # a master connection that is stuck must not hold a login; one password, one try
+    promises = ["ControlPath=none", "NumberOfPasswordPrompts=1"] + ([
+        'UserKnownHostsFile="%s"' % pins, "GlobalKnownHostsFile=/dev/null",
+        "StrictHostKeyChecking=yes", "UpdateHostKeys=no"] if pins else [])
     # 3 times 8 s is also ssh's limit for each step of the login, which may take 20
-    defaults = ways + ["StrictHostKeyChecking=accept-new", "ConnectTimeout=20",
-                       "ServerAliveInterval=8", "ServerAliveCountMax=3"]
-    argv = words_of(options, "--ssh-path") or ["/usr/bin/ssh"]
-    argv += ["-" + family for family in "46" if is_true(options, "--inet%s-only" % family)]
-    argv += [word for promise in promises for word in ("-o", promise)] + user_ssh_options(options)
-    argv += ["-i", key] if key else []
-    argv += [word for default in defaults for word in ("-o", default)]
-    argv += ["-T", "-p", str(options.get("--ipport") or "22"), "-l", options["--username"]]
-    return argv + ["--", options["--ip"], READ_LOOP]
-
-
-def user_ssh_options(options):
-    """The words of ssh_options, without a remote command, which would take the read loop's place"""
+    defaults = (["PreferredAuthentications=publickey", "IdentitiesOnly=yes"] if key else
+                ["PreferredAuthentications=keyboard-interactive,password"]) + [
+        "StrictHostKeyChecking=accept-new", "ConnectTimeout=20", "ServerAliveInterval=8",
+        "ServerAliveCountMax=3"]
     words = words_of(options, "--ssh-options")
     try:
         given, command = getopt.getopt(words, SSH_LETTERS)
@@ -309,23 +238,24 @@ def user_ssh_options(options):
     if command:
         logging.info("the remote command in ssh_options has no effect: %s", " ".join(command))
     own = words[: len(words) - len(command)]
-    return own[:-1] if own[-1:] == ["--"] else own
-
+    argv = words_of(options, "--ssh-path") or ["/usr/bin/ssh"]
+    argv += ["-" + family for family in "46" if is_true(options, "--inet%s-only" % family)]
+    argv += [word for promise in promises for word in ("-o", promise)]
+    argv += (own[:-1] if own[-1:] == ["--"] else own) + (["-i", key] if key else [])
+    argv += [word for default in defaults for word in ("-o", default)]
+    argv += ["-T", "-p", str(options.get("--ipport") or "22"), "-l", options["--username"]]
+    return argv + ["--", options["--ip"], READ_LOOP]
 
 def words_of(options, name):
     """The words of an option, split as a shell does; raises Final."""
     try:
         return shlex.split(options.get(name) or "")
     except ValueError as error:
-        raise Final("%s cannot be split into words: %s" % (name.lstrip("-").replace("-", "_"), error))
-
+        raise Final("%s cannot be split into words: %s" % (name[2:].replace("-", "_"), error))
 
 class Session:
-    """One ssh login with the read loop at its far end.
-
-    ssh gets pipes for what the host answers and a terminal of its own for what it says and asks:
-    no banner, warning or output of a command can pose as a prompt or as an answer.
-    """
+    """One ssh login with the read loop at its far end. ssh gets pipes for what the host answers and a
+    terminal of its own for what it says and asks: nothing can pose as a prompt or as an answer."""
 
     def __init__(self, login):
         def own_terminal():
@@ -355,19 +285,17 @@ class Session:
         ready = re.compile(b"(?:^|\n)fence_esxi-ready(-2)?\r?\n")
         try:
             if not self._has_come(ready, time.monotonic() + bound, self._answer_prompt):
-                raise self._failure("no answer to the login within %.0f s" % bound, "check that the "
-                                    "host is not overloaded, and that ip= is an ESXi host")
+                raise self._failure("no answer to the login within %.0f s; see whether the host is "
+                                    "overloaded, and whether ip= is an ESXi host" % bound)
         except SessionLost:
             raise self._why_login_failed()
         if not self._answers.match.group(1):
-            raise self._failure("the restricted key was made by an older esxi-fence-key",
-                                "make its line of authorized_keys anew", final=True)
+            raise self._failure("the restricted key was made by an older esxi-fence-key; make its "
+                                "line of authorized_keys anew", final=True)
 
     def ask(self, commands, bound):
-        """The Answers to one or two commands run side by side, in their order; SessionLost.
-
-        None for each that did not come within bound seconds; then the session is of no use more.
-        """
+        """The Answers to one or two commands run side by side, in their order; None for each that did
+        not come within bound seconds, then the session is of no use any more. Raises SessionLost."""
         tag, deadline = os.urandom(15).hex().encode(), time.monotonic() + bound
         lines = [command.encode("utf-8", "surrogateescape") for command in (commands + [""])[:2]]
         answers = [None, None]
@@ -387,29 +315,25 @@ class Session:
 
     def close(self):
         """End ssh and what it started at once; there is nothing to wait for."""
-        try:
+        with suppress(OSError, subprocess.TimeoutExpired):  # the kernel will see to it
             os.killpg(self._ssh.pid, signal.SIGKILL)
             self._ssh.wait(2)
-        except (OSError, subprocess.TimeoutExpired):
-            pass  # it has ended, or the kernel will see to it
         self._ssh.stdout.close()
         self._ssh.stdin.close()
         os.close(self._terminal)
 
     def _has_come(self, pattern, deadline, meanwhile=lambda: None):
-        """Read the host's answers up to pattern; False where it has not come by the deadline.
-
-        What ssh says is read as well, so that it never waits for a reader. SessionLost at the end.
-        """
+        """Read answers up to pattern, and what ssh says, so that it never waits for a reader; False
+        where it has not come by the deadline, SessionLost at the end."""
         while True:
             found = self._answers.expect([pattern, pexpect.TIMEOUT, pexpect.EOF], timeout=0)
             self._hear()
             if found == 0:
                 return True
             if found == 2 or len(self._answers.before) > MOST_OUTPUT:
-                until = time.monotonic() + 1  # for ssh's last words and its exit status
-                while self._ssh.poll() is None and time.monotonic() < until:
-                    self._hear(0.05)
+                for _ in range(20):  # for ssh's last words and its exit status
+                    if self._ssh.poll() is None:
+                        self._hear(0.05)
                 self._hear()
                 raise SessionLost("the connection broke")
             meanwhile()
@@ -428,26 +352,21 @@ class Session:
         return len(self._said) > known
 
     def _answer_prompt(self):
-        """Give ssh the secret, once, when it waits for one.
-
-        The sign is that ssh keeps the echo of its terminal off, which no text can bring about. The
-        prompt has come when it ends like one, or when nothing more comes.
-        """
-        if self._echoes():
-            return
+        """Give ssh the secret, once, when it waits for one: the sign is that ssh keeps the echo of its
+        terminal off, which no text can bring about. The prompt is whole when nothing more comes."""
         while not re.search(r"(?i)(password|passphrase for .*): ?\Z", self._said):
-            if not self._hear(0.05):
+            if self._echoes() or not self._hear(0.05):
                 break
         question = self._said[self._answered_up_to or 0 :].strip().rpartition("\n")[2].strip()
         if not question or self._echoes():
             return
         if self._answered_up_to is not None:
-            raise self._failure(*WRONG_PASSWORD)
+            raise self._failure(WRONG_PASSWORD)
         is_passphrase = "passphrase" in question.lower()
         if self._login.secret is None or is_passphrase != bool(self._login.key):
             cure = "the passphrase of the key in password=" if is_passphrase else "another login"
-            raise self._failure('ssh asks "%s" and there is no answer to that' % one_line(question),
-                                "give " + cure, final=True)
+            raise self._failure('ssh asks "%s" and there is no answer to that; give %s'
+                                % (one_line(question), cure), final=True)
         self._answered_up_to = len(self._said)
         os.write(self._terminal, self._login.secret.encode("utf-8", "surrogateescape") + b"\n")
 
@@ -460,87 +379,81 @@ class Session:
         words = [line for line in lines if line and not SSH_REMARKS.match(line)]
         return ' (ssh: "%s")' % one_line(words[-1]) if words else ""
 
-    def _failure(self, cause, cure, **facts):
-        facts.setdefault("final", self._answered_up_to is not None)
-        where = (self._login.user, self._login.host, self._login.port, cause, cure)
-        return LoginFailed("%s@%s port %s: %s; %s" % where + self._last_words(), **facts)
+    def _failure(self, why, final=False, busy=False):
+        final = final or self._answered_up_to is not None
+        where = "%s@%s port %s: " % (self._login.user, self._login.host, self._login.port)
+        return LoginFailed(where + why + self._last_words(), final=final, busy=busy and not final)
 
     def _why_login_failed(self):
-        login, given = self._login, self._answered_up_to is not None
-        how = "%s, %s\n" % ("key" if login.key else "password", "given" if given else "not given")
-        said = how + re.sub(r"(?m)^(?:debug[123]: |Warning: Perm|\*\* ).*\n", "", self._said)
+        login = self._login
+        how = ("key" if login.key else "password") + ", given" * (self._answered_up_to is not None)
+        said = how + "\n" + re.sub(r"(?m)^(?:debug[123]: |Warning: Perm|\*\* ).*\n", "", self._said)
         offending = re.search(r"(?m)^Offending \S+ key in (.+):[0-9]+$", said)
         words = dict(login._asdict(), file=shlex.quote(
             login.pinned or (offending.group(1) if offending else "~/.ssh/known_hosts")))
         words["name"] = login.host if login.port == "22" else "[%s]:%s" % (login.host, login.port)
-        for pattern, cause, cure in LOGIN_FAILURES if self._ssh.poll() == 255 else ():
+        words["printed"] = one_line(self._answers.before.decode("utf-8", "replace"), 100)
+        said += "\nshell ended" if self._ssh.poll() != 255 else ""
+        for pattern, why in LOGIN_FAILURES:
             found = re.search("(?s)" + pattern, said)
             if found:
                 words["found"] = one_line(found.group(found.lastindex or 0))
-                return self._failure(cause % words, cure % words, busy=pattern == CLOSED,
-                                     final=given or DENIED in pattern)
-        if self._ssh.poll() == 255 and not self._last_words():
-            return self._failure("ssh ended without a word",
-                                 "take -q, -E and LogLevel out of ssh_options to see why")
-        printed = one_line(self._answers.before.decode("utf-8", "replace"), 100)
-        return self._failure("the session ended before its shell was ready", "see whether the user "
-                             'may use the ESXi Shell (host: "%s")' % (printed or "not a word"))
-
+                return self._failure(why % words, DENIED in pattern, pattern == CLOSED)
 
 # what ssh remarks without that anything is wrong, and its prompts
 SSH_REMARKS = re.compile(r"(?i)warning: perm|\*\* |debug[123]: |.*(password|passphrase.*): ?\Z")
-WRONG_PASSWORD = ("the host refused the password", "correct password=; five wrong ones lock the "
-                  "account for 15 minutes, and a locked account refuses the right one too")
+WRONG_PASSWORD = ("the host refused the password; correct password=; five wrong ones lock the account "
+                  "for 15 minutes, and a locked account refuses the right one too")
+NO_ALGORITHM = ("ssh and the host share no algorithm; if the host cannot be updated, add to "
+                "ssh_options: ")
 DENIED = r"(?:Permission denied \(|Too many authentication failures)"
 CLOSED = r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe"
-# a pattern for how the login was tried and what ssh said; the cause; what to do
+OFFER = r" found\. Their offer: ([^\s,]+)"
+# a pattern for how the login was tried and what ssh said; the cause and what to do
 LOGIN_FAILURES = (
-    (r"IDENTIFICATION HAS CHANGED",
-     "the host key has changed; if the host was not installed anew, somebody may listen in",
-     "else forget the old key: ssh-keygen -R '%(name)s' -f %(file)s"),
-    (r"Host key verification failed", "the host key is not in %(file)s",
-     "add it after checking its fingerprint: ssh-keyscan -p %(port)s %(host)s >>%(file)s"),
-    (r"^key.*are too open", "the identity file %(key)s can be read by others", "chmod 600 %(key)s"),
-    (r'^key.*(Load key "[^\n]*)', "the identity file %(key)s is no usable private key: %(found)s",
-     "give the file without .pub"),
-    (r"^key, given.*" + DENIED, "the host did not log in with %(key)s",
-     "the passphrase in password= is wrong, or the host does not know the key"),
-    (r"^key.*" + DENIED, "the host refused the key %(key)s", "put its public half into /etc/ssh/"
+    (r"shell ended$", "the session ended before its shell was ready; see whether the user may use the "
+     'ESXi Shell (host: "%(printed)s")'),
+    (r"IDENTIFICATION HAS CHANGED", "the host key has changed; if the host was not installed anew, "
+     "somebody may listen in; else forget the old key: ssh-keygen -R '%(name)s' -f %(file)s"),
+    (r"Host key verification failed", "the host key is not in %(file)s; add it after checking its "
+     "fingerprint: ssh-keyscan -p %(port)s %(host)s >>%(file)s"),
+    (r"^key.*are too open", "the identity file %(key)s can be read by others; chmod 600 %(key)s"),
+    (r'^key.*(Load key "[^\n]*)',
+     "the identity file %(key)s is no usable private key: %(found)s; give the file without .pub"),
+    (r"^key, given.*" + DENIED, "the host did not log in with %(key)s; the passphrase in password= is "
+     "wrong, or the host does not know the key"),
+    (r"^key.*" + DENIED, "the host refused the key %(key)s; put its public half into /etc/ssh/"
      "keys-%(user)s/authorized_keys on the host; ESXi 8 takes RSA and ECDSA, no ed25519"),
-    (r"(?i)^password.*(?:\block|tally_vob)", "the account is probably locked",
-     "wait 15 minutes without a login (Security.AccountUnlockTime), then try again"),
-    (r"^password, given.*" + DENIED,) + WRONG_PASSWORD,
-    (r"^password, given.*(?:%s|Connection to \S+ port \d+ timed out)" % CLOSED,
-     "the host hung up on the password, or did not judge it in time",
-     "check password= before the next try; five wrong ones lock the account"),
-    (r"^password.*Permission denied \(((?![^)]*(?:keyboard|password))[^)]*)\)",
-     "the host takes no password, only %(found)s",
-     "use a key with identity_file=, or allow passwords in its sshd_config"),
-    (r"^password.*" + DENIED, "no password was asked for",
-     "take out of ssh_options what switches passwords off, such as BatchMode"),
+    (r"(?i)^password.*(?:\block|tally_vob)", "the account is probably locked; wait 15 minutes without "
+     "a login (Security.AccountUnlockTime), then try again"),
+    (r"^password, given.*" + DENIED, WRONG_PASSWORD),
+    (r"^password, given.*(?:%s|Connection to \S+ port \d+ timed out)" % CLOSED, "the host hung up on "
+     "the password; check password= before the next try; five wrong ones lock the account"),
+    (r"^password.*Permission denied \(((?![^)]*(?:keyboard|password))[^)]*)\)", "the host takes no "
+     "password, only %(found)s; use identity_file=, or allow passwords in its sshd_config"),
+    (r"^password.*" + DENIED, "no password was asked for; take out of ssh_options what switches "
+     "passwords off, such as BatchMode"),
     (r"Could not resolve hostname|[Nn]ame resolution|Name or service not known",
-     "the name cannot be resolved", "check ip= and the DNS or /etc/hosts of this node"),
-    (r"Connection refused", "nothing listens there",
-     "start SSH on the host (TSM-SSH, policy 'start and stop with host') or check ipport="),
+     "the name cannot be resolved; check ip= and the DNS or /etc/hosts of this node"),
+    (r"Connection refused", "nothing listens there; start SSH on the host (TSM-SSH, policy 'start and "
+     "stop with host') or check ipport="),
     (r"No route to host|is unreachable|Cannot assign requested address|Invalid argument",
-     "the network does not lead there", "check ip=, the cabling and the routes of this node"),
+     "the network does not lead there; check ip=, the cabling and the routes of this node"),
     (r"during banner exchange|Connection to \S+ port \d+ timed out", "something takes connections "
-     "there, but does not speak SSH in time", "check ip=, ipport= and the load of the host"),
-    (r"[Cc]onnection timed out|Operation timed out", "no answer from that address",
-     "check ip=, that the host is up and that no firewall drops SSH"),
-    (r"no matching host key type found\. Their offer: ([^\s,]+)", "ssh and the host share no "
-     "algorithm", "if the host cannot be updated, add to ssh_options: "
-     "-o HostKeyAlgorithms=+%(found)s -o PubkeyAcceptedAlgorithms=+%(found)s"),
-    (r"no matching (?:key exchange method|cipher|MAC) found\. Their offer: ([^\s,]+)", "ssh and the "
-     "host share no algorithm", "if the host cannot be updated, add to ssh_options: "
-     "-o KexAlgorithms=+%(found)s (or Ciphers=, MACs=)"),
+     "there, but does not speak SSH in time; check ip=, ipport= and the load of the host"),
+    (r"[Cc]onnection timed out|Operation timed out", "no answer from that address; check ip=, that "
+     "the host is up and that no firewall drops SSH"),
+    (r"no matching host key type" + OFFER, NO_ALGORITHM + "-o HostKeyAlgorithms=+%(found)s "
+     "-o PubkeyAcceptedAlgorithms=+%(found)s"),
+    (r"no matching [^\n]*" + OFFER, NO_ALGORITHM + "-o KexAlgorithms=+%(found)s (Ciphers, MACs)"),
     (r"Bad configuration option|[Uu]nsupported option|unknown option|command-line:? line|usage: ssh"
      r"|Bad port|Unknown (?:cipher|mac) type|user config file",
-     "ssh does not accept an option", "correct ssh_options="),
-    (CLOSED, "the host closed the connection, as a busy or starting sshd does",
-     "try again, or raise MaxStartups in its sshd_config"),
+     "ssh does not accept an option; correct ssh_options="),
+    (CLOSED, "the host closed the connection, as a busy or starting sshd does; try again, or raise "
+     "MaxStartups in its sshd_config"),
+    (r"", "ssh does not say why in words that are known here; take -q, -E and LogLevel out of "
+     "ssh_options"),
 )
-
 
 # --- 3. The host -----------------------------------------------------------------------------
 
@@ -548,20 +461,16 @@ LOGIN_FAILURES = (
 Sight = namedtuple("Sight", "vm state processes")
 LIST = {"localcli": "localcli vm process list", "esxcli": "esxcli vm process list"}
 OTHER = {"localcli": "esxcli", "esxcli": "localcli"}
+MAY_NOT = re.compile("Permission to perform this operation|NoPermission|vim-cmd: not found")
 NOT_FOUND = re.compile(r"fault\.(?:ManagedObject)?NotFound\) \{")
 SEE_HOSTD = "; hostd may hang: see /etc/init.d/hostd status on the host"
 LONGEST_COMMAND = 30000  # bytes: a request must fit into a pipe
-# seconds until the next try where the host hung up before it asked who is there
-BUSY_PAUSES = (0.5, 1, 2, 3, 4, 5, 99)
-
+BUSY_PAUSES = (0.5, 1, 2, 3, 4, 5, 99)  # seconds, where the host hung up before it asked who is there
 
 class EsxiHost:
-    """An ESXi host: which VM a plug means and what its power is, all before one deadline.
-
-    limits: seconds for a "login", one question to the "shell", one "power" command. reads: nothing
-    is to be changed, so what fails is asked again. session: makes the session of a Login; clock:
-    monotonic() and sleep(), as in the module time.
-    """
+    """An ESXi host: which VM a plug means and what its power is, all before one deadline. limits:
+    seconds for a "login", a question to the "shell", a "power" command; reads: nothing is to be
+    changed, so what fails is asked again; session: of a Login; clock: as the module time."""
 
     def __init__(self, login, limits, deadline, reads, session, clock):
         self._login, self._limits, self._reads = login, limits, reads
@@ -574,10 +483,7 @@ class EsxiHost:
         return self.deadline - self.clock.monotonic()
 
     def ask(self, *commands, bound=None):
-        """The Answers to one or two commands run side by side, None for each that did not come.
-
-        What only reads is asked once more where the connection broke.
-        """
+        """The Answers to one or two commands side by side, None for each that did not come in time"""
         for again in (not re.search(r"power\.o|process kill", commands[0]), False):
             if self.left() < 0.3:
                 raise FenceError("no time left to ask %s" % self._login.host)
@@ -586,7 +492,7 @@ class EsxiHost:
             try:
                 answers = self._session.ask(list(commands), bound)
                 break
-            except SessionLost as lost:
+            except SessionLost as lost:  # what only reads may be asked once more
                 self.hang_up()
                 if not again or self.left() < 2:
                     raise
@@ -594,17 +500,17 @@ class EsxiHost:
         if None in answers:
             self.hang_up()
         for command, answer in zip(commands, answers):
-            logging.debug('asked "%s": exit status %s, "%s"', one_line(command, 100),
-                          answer and answer.status, answer and one_line(answer.text, 100))
+            said = "exit status %d, %s" % (answer.status, one_line(answer.text)) if answer else None
+            logging.debug('asked "%s": %s', one_line(command, 100), said)
             if answer and answer.status == 77 and "this key may not" in answer.text:
                 raise Final("%s: %s" % (self._login.host, one_line(answer.text)))
         return answers
 
     def hang_up(self):
         """Drop the session, if there is one; the next question logs in anew."""
-        if self._session is not None:
-            self._session.close()
-        self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     def _log_in(self):
         for pause in BUSY_PAUSES:
@@ -624,11 +530,8 @@ class EsxiHost:
             self.clock.sleep(pause)
 
     def _ask_hostd(self, question, parse):
-        """(what parse makes of hostd's answer, the processes), asked side by side; HostdSilent.
-
-        Asked twice where the answer is damaged, or where both are silent, which is what localcli
-        looks like when it hangs: then esxcli lists from now on.
-        """
+        """(what parse makes of hostd's answer, the processes), asked side by side; HostdSilent. Twice where the
+        answer is damaged, or both are silent, as when localcli hangs: then esxcli lists."""
         processes = None
         for _ in range(2):
             answer, listed = self.ask(question, LIST[self._lister])
@@ -638,8 +541,7 @@ class EsxiHost:
             parsed = parse(answer) if answer else None
             if parsed is not None:
                 return parsed, processes
-            if answer and answer.status and re.search(
-                    "Permission to perform this operation|NoPermission|vim-cmd: not f", answer.text):
+            if answer and answer.status and MAY_NOT.search(answer.text):
                 raise Final('%s: vim-cmd cannot be used (host: "%s"); give the user %s the '
                             "Administrator role, or check that ip= is an ESXi host"
                             % (self._login.host, reason_in(answer), self._login.user))
@@ -656,11 +558,8 @@ class EsxiHost:
         return self._ask_hostd("vim-cmd vmsvc/getallvms", parse_inventory)
 
     def sight(self, plug):
-        """The Sight of the VM a plug means. Raises NoSuchVM, Final, HostdSilent with what came.
-
-        Looks twice before it says that there is no such VM: its Vmid may have changed meanwhile.
-        """
-        for again in (True, False):
+        """The Sight of the VM a plug means. Raises NoSuchVM, Final, HostdSilent with what came."""
+        for again in (True, False):  # its Vmid may have changed meanwhile
             inventory, processes = self.look()
             try:
                 return self._find(plug, inventory, processes)
@@ -670,11 +569,8 @@ class EsxiHost:
                     raise
 
     def _find(self, plug, inventory, processes):
-        """The Sight of the one registered VM of this display name or BIOS UUID.
-
-        Its witnesses are the row of the inventory and get.summary of its Vmid; and nothing else in
-        the process list may bear the plug. Raises NoSuchVM, Final, HostdSilent.
-        """
+        """The Sight of the one registered VM of this display name or BIOS UUID. Two witnesses: a row
+        and get.summary of its Vmid; and no other running VM may bear the plug."""
         who = "%s: which VM is called %s is not certain: " % (self._login.host, show(plug))
         if processes is None and not inventory.complete:
             raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
@@ -700,7 +596,7 @@ class EsxiHost:
         return found[0]._replace(processes=processes)
 
     def _identify(self, vmid):
-        """The Sight of a Vmid, without processes; None where hostd knows no such VM. HostdSilent"""
+        """The Sight of a Vmid, without processes; None where hostd knows no such VM; HostdSilent."""
         for _ in range(2):
             state, told = self.ask("vim-cmd vmsvc/power.getstate " + vmid,
                                    "vim-cmd vmsvc/get.summary " + vmid)
@@ -716,24 +612,20 @@ class EsxiHost:
 
     def look_at(self, vm):
         """A Sight of a VM: hostd's word on its power beside the processes. NoSuchVM, HostdSilent"""
-        def parse(answer):
-            return "gone" if NOT_FOUND.search(answer.text) else parse_power_state(answer)
-
-        state, processes = self._ask_hostd("vim-cmd vmsvc/power.getstate " + vm.vmid, parse)
-        if state == "gone":
+        state, processes = self._ask_hostd(
+            "vim-cmd vmsvc/power.getstate " + vm.vmid,
+            lambda answer: bool(NOT_FOUND.search(answer.text)) or parse_power_state(answer))
+        if state is True:
             raise NoSuchVM("%s: %s has left the list of VMs; try again" % (self._login.host, vm))
         return Sight(vm, state, processes)
 
     def _rows_with_uuid(self, uuid, rows, is_known):
-        """The rows of VMs whose configuration file holds this BIOS UUID.
-
-        Asked even where a process bears the UUID, since a second VM may bear it too; but then a
-        datastore that is dead, and so is silent, does not keep that VM from being fenced.
-        """
+        """The rows of VMs whose .vmx holds this BIOS UUID. Asked even where a process bears it, since
+        a second VM may do so too; but then the silence of a dead datastore does no harm."""
         values = self.vmx_values(rows)
         if values is None and not is_known:
-            raise HostdSilent("%s: the configuration files cannot be read, so which VM has the UUID "
-                              "%s is not known; a datastore may be dead" % (self._login.host, uuid))
+            raise HostdSilent("%s: which VM has the UUID %s is not certain: the .vmx files cannot be "
+                              "read, a datastore may be dead" % (self._login.host, uuid))
         bearers = {key: [row for row in rows for path in vmx_paths(row.file)
                          if plain_uuid((values or {}).get((path, key), "")) == uuid]
                    for key in ("uuid.bios", "vc.uuid")}
@@ -759,21 +651,16 @@ class EsxiHost:
     # -- its power
 
     def is_off(self, sight, just_taken=False):
-        """Whether two witnesses say that a VM is off: hostd, and a sound list of processes.
-
-        just_taken: hostd called it on and has itself just taken its power.off; else a third, `ps`,
-        has to know of no more running VMs than the list.
-        """
+        """Whether two witnesses say that a VM is off: hostd, and a sound list of processes, which must
+        be whole, too, unless hostd called it on and has just_taken its power.off."""
         if sight.state != "off" or sight.processes is None:
             return sight.state == "off" and just_taken
         return (not any(self._may_be(sight.vm, process) for process in sight.processes)
                 and (just_taken or self.is_whole(sight.processes)))
 
     def _may_be(self, vm, process):
-        """Whether a process may be a VM's, so that it is not off: by name, by file or by UUID.
-
-        A copy has the path and the UUID too; it is another VM where hostd has it so.
-        """
+        """Whether a process may be a VM's: by name, or by file or UUID, which a copy has too, where
+        hostd does not know it for another VM."""
         if process.is_called(vm.name) or not (process.may_use(vm.file) or process.uuid == vm.uuid):
             return process.is_called(vm.name)
         rows = [row for row in self.look()[0].rows(process.name) if row.vmid != vm.vmid]
@@ -782,76 +669,65 @@ class EsxiHost:
                        for copy in copies)
 
     def is_whole(self, processes):
-        """Whether a second program knows of no more running VMs than a list of processes.
-
-        That is `ps`; where the host has none of VMware's, or it hangs, the list of esxcli.
-        """
+        """Whether `ps` knows of no more running VMs than a list; without a `ps`, esxcli's list."""
         shown, listed = self.ask("ps", LIST["esxcli"], bound=5)
         worlds, second = parse_worlds(shown), parse_processes(listed)
-        known = {number for each in processes for number in (each.world, each.cartel)}
         if worlds == []:
             return second is not None and set(second) == set(processes)
+        known = {number for each in processes for number in (each.world, each.cartel)}
         return worlds is not None and all(
             wid in known for wid, _, name in worlds if re.match(r"vmx(-debug)?\Z|vmm0:", name))
 
     def lies_on(self, vm, process):
-        """Whether a process's file is a VM's, volume and all; None where that is not to be had.
-
-        Plain readlink looks at the link only: a datastore that is dead does not matter.
-        """
+        """Whether a process's file is a VM's, volume and all; None where that is not to be had."""
         datastore = vm.file[1:].rpartition("] " + process.below_volume)[0]
-        (link,) = self.ask("readlink " + quote("/vmfs/volumes/" + datastore), bound=5)
-        volume = link.text.strip().rpartition("/")[2] if link and link.status == 0 else ""
-        return process.path.startswith("/vmfs/volumes/%s/" % volume) if volume else None
+        try:  # plain readlink looks at the link only: a datastore that is dead does not matter
+            (link,) = self.ask("readlink " + quote("/vmfs/volumes/" + datastore), bound=5)
+        except SessionLost:
+            return None
+        volume = re.match(r"(?:.*/)?([\w:.-]+)\s*\Z", link.text if link else "")
+        return volume and process.path.startswith("/vmfs/volumes/%s/" % volume.group(1))
 
     def is_absent(self, plug):
-        """Whether a VM is proven not to be on this host: neither registered nor running.
-
-        The list is complete, every running VM is one of its rows, and none is called so; for a
-        UUID, every row's configuration file tells other ones.
-        """
+        """Whether a VM is proven not to be on this host: the list is complete and explains all that
+        runs, nothing is called so, and for a UUID every row's .vmx tells other ones."""
         (inventory, processes), uuid = self.look(), plain_uuid(plug)
         rows = inventory.rows()
-        if not inventory.complete or processes is None or inventory.rows(plug):
-            return False
-        if any(each.is_called(plug, uuid) or not any(
-                each.may_use(row.file) for row in inventory.rows(each.name)) for each in processes):
+        if not inventory.complete or processes is None or inventory.rows(plug) or any(
+                each.is_called(plug, uuid) or not any(
+                    each.may_use(row.file) for row in inventory.rows(each.name))
+                for each in processes):
             return False
         values = (self.vmx_values(rows) or {}) if uuid else {}
         told = [any((path, "uuid.bios") in values for path in vmx_paths(row.file)) for row in rows]
-        return (not uuid or all(told) and uuid not in map(plain_uuid, values.values())) and (
-            self.is_whole(processes))
+        others = not uuid or all(told) and uuid not in map(plain_uuid, values.values())
+        return others and self.is_whole(processes)
 
     def power_states(self):
-        """[(Row, state), ...] of all VMs by a few host commands, however many there are.
-
-        Off only where two programs know the same processes and no suspend image lies there;
-        "unknown" where that is not to be had. Raises HostdSilent where nothing is known.
-        """
+        """[(Row, state), ...] of all VMs by a few host commands; HostdSilent where nothing is known.
+        Off only where `ps` knows the same processes and no suspend image lies there."""
         inventory, processes = self.look()
         if processes is None:
             raise HostdSilent("%s does not list the running VMs%s" % (self._login.host, SEE_HOSTD))
-        rows, running = inventory.rows(), {each.below_volume: each for each in processes}
+        rows, files = inventory.rows(), {each.below_volume: each for each in processes}
         names, namesakes = Counter(each.name for each in processes), Counter(row.name for row in rows)
-        resting = [row for row in rows if not any(names[each] for each in spellings(row.name))]
-        values = self.vmx_values(resting) if self.is_whole(processes) else None
-
-        def state_of(row):
-            own = running.get(row.file.rpartition("] ")[2])
-            if own or values is None or row not in resting:
-                is_one = own and own.is_called(row.name) and names[own.name] >= namesakes[row.name]
-                return "on" if is_one else "unknown"
-            keys = [(path, "checkpoint.vmstate") for path in vmx_paths(row.file)]
-            return "suspended" if any(values.get(key) for key in keys) else "off"
-
-        return [(row, state_of(row)) for row in rows]
+        values, states = self.vmx_values(rows) if self.is_whole(processes) else None, []
+        for row in rows:
+            own = files.get(row.file.rpartition("] ")[2])
+            called = sum(names[each] for each in spellings(row.name))
+            suspended = [path for path in vmx_paths(row.file)
+                         if (values or {}).get((path, "checkpoint.vmstate"))]
+            is_on = own and own.is_called(row.name) and called >= namesakes[row.name]
+            states.append((row, "on" if is_on else "unknown" if (
+                own or called or suspended or values is None) else "off"))
+        return states
 
     # -- what changes it; no answer to it is a proof (facts: 3.1)
 
     def switch(self, vm, state):
         """Send power.on or power.off: "" where the host took it (status 0, no fault), else why not"""
-        command = "vim-cmd vmsvc/power.%s %s" % (state, vm.vmid)
-        (answer,) = self.ask(command, bound=self._limits["power"])
+        (answer,) = self.ask("vim-cmd vmsvc/power.%s %s" % (state, vm.vmid),
+                             bound=self._limits["power"])
         taken = answer and answer.status == 0 and not re.search(r"fault\.|failed", answer.text)
         refusal = "" if taken else "power.%s was refused: %s" % (state, reason_in(answer))
         logging.info("%s: power.%s sent, %s", vm, state, refusal or "taken")
@@ -862,9 +738,9 @@ class EsxiHost:
         (answer,) = self.ask("vim-cmd vmsvc/message " + vm.vmid, bound=3)
         form = r"(?s)Virtual machine message (\S+):\s*\n(.*)"
         question = answer and re.match(form, answer.text)
-        return "" if not question else (
+        return question and (
             'it waits with the question "%s"; answer with: vim-cmd vmsvc/message %s %s N'
-            % (one_line(question.group(2), 500), vm.vmid, question.group(1)))
+            % (one_line(question.group(2), 500), vm.vmid, question.group(1))) or ""
 
     def processes(self, tool):
         """The running VMs as a tool lists them, None where the list is not sound."""
@@ -876,18 +752,15 @@ class EsxiHost:
         logging.warning("%s: %s vm process kill %s sent, %s", process, tool, how,
                         "taken" if answer and answer.status == 0 else reason_in(answer))
 
-
 def quote(path):
     """A path as one word for the host's shell."""
     return "'%s'" % path.replace("'", "'\\''")
-
 
 # --- 4. The ladder ---------------------------------------------------------------------------
 
 KILLS = ("soft", "hard", "force")
 TIME_FOR_GENTLE_KILLS = 18  # seconds; with less time left only the strongest kill is tried
 BY_TWO_WITNESSES = 'hostd says "Powered off", and no process of it runs'
-
 
 class PowerOff:
     """The ladder that switches one VM off for certain, climbed until that is proven or time is up.
@@ -924,12 +797,13 @@ class PowerOff:
         """The first look. Raises NoSuchVM, Final, and where it must tell whatever went wrong."""
         try:
             sight = self._sight = self._host.sight(self._plug)
+            self.vm = sight.vm
+            self.proof = BY_TWO_WITNESSES if self._host.is_off(sight) else None
         except (HostdSilent, SessionLost) as trouble:
             if must_tell:
                 raise
             self.silence = trouble if isinstance(trouble, HostdSilent) else None
             return self._note(str(trouble))
-        self.vm, self.proof = sight.vm, BY_TWO_WITNESSES if self._host.is_off(sight) else None
         if must_tell and not self.proof and sight.state != "on":
             raise Final("%s is %s; it is neither on nor proven off, and to switch it on could resume a "
                         "stale node: look at it on the host, or fence it with off" % (
@@ -975,6 +849,9 @@ class PowerOff:
 
     def _through_hostd(self, sight):
         """Rungs 1 and 2; HostdSilent where hostd is."""
+        if self.vm.file not in (None, sight.vm.file) or (
+                self._own and not self._own.may_use(sight.vm.file)):
+            raise Final("%s is another VM now, %s" % (self._described(), sight.vm))
         self.vm = sight.vm
         if self._host.is_off(sight):
             self.proof = BY_TWO_WITNESSES
@@ -1015,11 +892,8 @@ class PowerOff:
         self._poll(3, tool)
 
     def _watch(self, processes):
-        """The VM's own process or None; remembers it, and what runs beside it.
-
-        It is that of the path that was sure before; else it has the name, and the path and the UUID
-        that hostd told; where hostd told none, the name or the UUID. Final where that is in doubt.
-        """
+        """The VM's own process or None; remembers it, and what runs beside it. It has the path that
+        was sure before; else the name, and the path and UUID that hostd told, if it did."""
         vm = self.vm
         if self._sure_path:
             own = named = [each for each in processes or [] if each.path == self._sure_path]
@@ -1077,13 +951,9 @@ class PowerOff:
             self._described(), self._question or cause or self._trouble,
             ", ".join(self._tried) or "nothing could be sent"))
 
-
 def power_on(host, vm):
-    """Switch a VM on that is off, and see that it is on; Final with the host's reason.
-
-    power.on may report success and fail, report failure and succeed, and hangs for as long as the
-    VM waits with a question (facts: 3.1, 3.2).
-    """
+    """Switch a VM on that is off, and see that it is on; Final with the host's reason. power.on may
+    lie either way, and hangs while the VM waits with a question (facts: 3.1, 3.2)."""
     try:
         refusal = host.switch(vm, "on")
     except SessionLost as lost:
@@ -1095,7 +965,6 @@ def power_on(host, vm):
                 vm, host.question_of(vm) or refusal or "power.on was taken, and it stays off"))
         host.clock.sleep(0.5)
     logging.info('%s is on: hostd says "Powered on"', vm)
-
 
 # --- 5. The agent ----------------------------------------------------------------------------
 
@@ -1143,7 +1012,6 @@ LONG_DESCRIPTION = (
     "Before the first fencing, and after every update of ESXi, run esxi-fence-check(8). See also "
     "esxi-fence-key(8), for a key that can do nothing but fence its own VMs.")
 
-
 def define_options():
     """Adapt the library's options to this agent and add its own."""
     all_opt["known_hosts"] = {"getopt": ":", "longopt": "known-hosts", "required": "0", "order": 200}
@@ -1154,11 +1022,9 @@ def define_options():
     for key, (words, text) in DESCRIPTIONS.items():
         all_opt[key].update(help="%-30s %s" % (words, text), shortdesc=text)
 
-
 def is_true(options, name):
     """Whether a flag is set, by its value: on stdin "name=0" must not mean yes."""
     return str(options.get(name, "0")).strip().lower() not in ("0", "no", "off", "false")
-
 
 def login_of(options, given):
     """The Login that the options mean; raises Final where one cannot be used as it was given."""
@@ -1176,12 +1042,9 @@ def login_of(options, given):
     return Login(ssh_argv(options), options["--username"], options["--ip"],
                  str(options.get("--ipport") or "22"), secret, key, options.get("--known-hosts"))
 
-
 class Agent:
     """The callbacks the fencing library calls with (connection, options); the connection is ours.
-
-    given: the options as they were given: under Pacemaker the library sets the time limits to 0.
-    """
+    given: the options as they came, before the library set the time limits to 0 under Pacemaker."""
 
     def __init__(self, options, given, session, clock, started):
         self._options, self._action, self._clock = options, options["--action"], clock
@@ -1193,7 +1056,7 @@ class Agent:
         self.host = EsxiHost(login, limits, self._due(self._action), self._action not in VERDICT,
                              session, clock)
         self._ladders = {}  # of each plug; None: missing_as_off says that it is off
-        self._todo, self._failures = [], []
+        self._todo = []  # the plugs that are to be switched yet
 
     def _due(self, action):
         """When the verdict of an action is due; the library waits power_wait after each plug."""
@@ -1202,11 +1065,8 @@ class Agent:
         return self._start + VERDICT.get(action, VERDICT_OF_READING) - waits
 
     def get_power(self, _, options):
-        """ "on" or "off" of the plug, as the library wants it.
-
-        Off only by two witnesses, or where missing_as_off is set and the VM is proven absent. For
-        off and reboot everything else counts as "on": the ladder has the last word then.
-        """
+        """ "off" of the plug only by two witnesses, or where missing_as_off is set and the VM is proven
+        absent. Else "on", or an error; for off and reboot the ladder has the last word."""
         plug = options["--plug"]
         if not plug.strip():
             raise Final("plug= is empty; give the display name of a VM, as -o list shows it")
@@ -1234,51 +1094,41 @@ class Agent:
         return "off" if ladder.proof else "on"
 
     def set_power(self, _, options):
-        """Switch the plug off for certain, or on. Several plugs share the time.
-
-        One that fails does not keep the others from being switched: the last one's turn raises
-        Final for all that failed.
-        """
-        plug, action, now = options["--plug"], options["--action"], self._clock.monotonic()
-        self._todo = self._todo or list(options.get("--plugs") or [plug])
-        due = self._due("off" if action == "off" else self._action)
+        """Switch the plug off for certain, or on. One of several shares the time with the others, and
+        does not keep them from being switched where it fails."""
+        plug, cuts, now = options["--plug"], options["--action"] == "off", self._clock.monotonic()
+        self._todo = self._todo or list(options["--plugs"])
+        due = self._due("off" if cuts else self._action)
         self.host.deadline = now + (due - now) / len(self._todo)
-        self._todo = self._todo[1:]
+        self._todo, ladder = self._todo[1:], self._ladders[plug]
         try:
-            if action == "off":
-                self._switch_off(plug)
-            else:
-                self._switch_on(plug)
+            if cuts and ladder:  # else it is absent, as missing_as_off wants it
+                if len(self._ladders) > 1:  # what was seen before other plugs were cut is stale
+                    ladder = PowerOff(self.host, plug, not is_true(options, "--no-kill"))
+                ladder.run()
+                self._ladders[plug] = ladder
+            elif not cuts:
+                self._switch_on(plug, ladder)
         except FenceError as failure:
             done = "; it was off for certain, so the fencing itself is done"
-            self._failures.append(str(failure) + done * (action == "on" and self._cuts))
-            if self._todo:
-                logging.error("%s", failure)
-        failures = [] if self._todo else self._failures
-        self._failures = self._failures if self._todo else []
-        if failures:
-            raise Final("; ".join(failures))
+            failure.args = (str(failure) + done * (self._cuts and not cuts),)
+            if len(self._ladders) == 1:
+                raise
+            logging.error("%s", failure)
+            return False
         return True
 
-    def _switch_off(self, plug):
-        if self._ladders[plug] is None:  # proven absent, as missing_as_off wants it
-            return
-        if len(self._ladders) > 1:  # what was seen before other plugs were switched is stale
-            self._ladders[plug] = PowerOff(self.host, plug, not is_true(self._options, "--no-kill"))
-        self._ladders[plug].run()
-
-    def _switch_on(self, plug):
-        ladder = self._ladders.get(plug)
+    def _switch_on(self, plug, ladder):
         if ladder is None or ladder.proof != BY_TWO_WITNESSES:
             ladder = PowerOff(self.host, plug, False)
             ladder.look(must_tell=True)
-        if ladder.proof:
-            try:
+        try:
+            if ladder.proof:
                 power_on(self.host, ladder.vm)
-            except NoSuchVM as missing:  # it has another Vmid now
-                logging.info("%s", missing)
-                ladder.look(must_tell=True)
-                power_on(self.host, ladder.vm)
+        except NoSuchVM as missing:  # it has another Vmid now
+            logging.info("%s", missing)
+            ladder.look(must_tell=True)
+            power_on(self.host, ladder.vm)
 
     def get_list(self, _, options):
         """{name: (Vmids, power state)}; asks for power states only where list-status wants them."""
@@ -1288,10 +1138,10 @@ class Agent:
             inventory, processes = self.host.look()
             states = [(row, None) for row in inventory.rows()]
             if not states or inventory.skipped or processes is None:
-                logging.warning("%s: %d VMs listed, %d skipped, processes %s listed; look at the rights "
-                                "of user %s and the datastores", options["--ip"], len(states), len(
-                                    inventory.skipped), "not" * (processes is None),
-                                options["--username"])
+                logging.warning("%s: VMs listed: %d, skipped: %d, list of those that run: %s; look at "
+                                "the rights of user %s, and at the datastores", options["--ip"],
+                                len(states), len(inventory.skipped),
+                                "damaged" if processes is None else "sound", options["--username"])
         outlets = {}
         for row, state in states:
             vmids, known = outlets.get(row.name, ("", state))
@@ -1299,10 +1149,8 @@ class Agent:
             outlets[row.name] = (vmids, state if state == known else "unknown")
         return outlets
 
-
 class CleanLog(logging.Filter):
     """Keeps from the log what must not be there: unprintable text, and values of unknown options"""
-
     def filter(self, record):
         # the library quotes what it does not understand, which may be a misspelt password
         text = re.sub(r"(?s)(unknown option ')([\w-]+=)?.*|(Unused arguments on command line).*",
@@ -1312,13 +1160,10 @@ class CleanLog(logging.Filter):
         record.args = ()
         return True
 
-
 def use_utf8():
     """Make arguments and standard streams UTF-8: Pacemaker starts agents in the C locale."""
-    try:
-        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")  # for what the library reads from a script
-    except locale.Error:
-        pass  # only a password_script with letters beyond ASCII needs it
+    with suppress(locale.Error):  # only a password_script with letters beyond ASCII needs it
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
     sys.argv = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv]
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -1328,13 +1173,9 @@ def use_utf8():
         setattr(sys, name, open(number, "w" if number else "r", 1, "utf-8", closefd=False, errors=(
             "backslashreplace" if name == "stderr" else "surrogateescape")))
 
-
 def carry_out(options, given=None, session=Session, clock=time, started=None):
-    """Carry out the action; the exit status. Raises FenceError.
-
-    given: the options before the library changed them. session, clock: what talks to the host, and
-    what tells the time; started: when, on that clock.
-    """
+    """Carry out the action; the exit status. Raises FenceError. given: the options as they came;
+    session, clock: what talks to the host, and what tells the time; started: when, on that clock."""
     agent = Agent(options, options if given is None else given, session, clock,
                   clock.monotonic() if started is None else started)
     try:
@@ -1342,7 +1183,6 @@ def carry_out(options, given=None, session=Session, clock=time, started=None):
             None, options, None, agent.get_power, agent.get_list, None, agent.set_power)
     finally:
         agent.host.hang_up()
-
 
 def main():
     """The agent as a program: options from the command line or stdin, the verdict as exit status"""
@@ -1359,17 +1199,14 @@ def main():
                             "longdesc": LONG_DESCRIPTION, "vendorurl": "https://www.vmware.com"})
         run_delay(options)
         sys.exit(carry_out(options, given, started=STARTED))
-    except FenceError as error:
-        logging.error("%s", error)
-    except KeyboardInterrupt:
-        logging.error("interrupted")
+    except (FenceError, KeyboardInterrupt) as error:
+        logging.error("%s", str(error) or "interrupted")
     except BrokenPipeError:  # nobody reads any more, as in `fence_esxi -h | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except Exception as error:  # never a traceback; -v has it
         logging.error("internal error, please report it: %s: %s", type(error).__name__, error)
         logging.debug("where it happened", exc_info=True)
     sys.exit(1)
-
 
 if __name__ == "__main__":
     main()
