@@ -1,5 +1,6 @@
 """Running the agent against a simulated host, the way an admin does and the way Pacemaker does."""
 
+import subprocess
 from pathlib import Path
 
 import fence_runner
@@ -70,7 +71,10 @@ class Fence:
 
     def library_has(self, feature):
         """Whether the fencing library is new enough for a feature of LIBRARY_SINCE."""
-        release = self.typed(["-V"]).stdout.strip().split(".")
+        release = subprocess.run(
+            [fence_runner.INTERPRETER, "-c", "import sys; sys.path.append('/usr/share/fence'); "
+             "from fencing import RELEASE_VERSION; print(RELEASE_VERSION)"],
+            capture_output=True, text=True, check=True).stdout.strip().split(".")
         return tuple(int(number) for number in release[:2]) >= LIBRARY_SINCE[feature]
 
     def debug_log(self):
