@@ -47,6 +47,21 @@ def test_a_bad_option_is_told_and_leaves_the_host_alone(esxi, fence, what):
     assert host.login_tries == []
 
 
+# what only ssh itself, or the file system, can tell
+LEFT_TO_SSH = {"ssh_options that ssh does not know", "an ssh that is not there",
+               "an action that nobody knows"}
+
+
+@pytest.mark.parametrize("what", [what for what in BAD_OPTIONS if what not in LEFT_TO_SSH])
+def test_validate_all_tells_a_bad_option_too(esxi, fence, what):
+    words, told = BAD_OPTIONS[what]
+    host = esxi(vms=["node1"])
+    run = fence(host, "validate-all", "node1", *words)
+    assert said(run) == ("", 1)
+    assert told in run.stderr
+    assert host.connections_seen == 0
+
+
 @pytest.mark.quick
 def test_an_empty_stdin_is_told(fence):
     run = fence.piped([])
