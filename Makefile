@@ -4,7 +4,6 @@ SHELL = /bin/bash
 
 PREFIX ?= /usr
 DESTDIR ?=
-# Most of a test is waiting for a host: two at a time for each processor.
 # Most tests wait for a host: twice as many at a time as there are cores.
 JOBS ?= $(shell expr 2 '*' $$(nproc))
 # How many schedules `make simulate` goes through, and which.
@@ -38,6 +37,12 @@ demo: ## Fence virtual machines on a simulated host, as an admin would type it
 	@tools/setup demo
 	@$(VENV)/python tools/demo
 
+.PHONY: picture
+picture: ## Make the README's moving picture anew, from a run of the demo
+	@tools/setup demo
+	$(VENV)/python tools/picture >docs/demo.svg.new
+	mv docs/demo.svg.new docs/demo.svg
+
 # --- tests -------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -51,8 +56,9 @@ test: ## Run all tests (the cluster's need root)
 	exit $$status
 
 .PHONY: test-gate
-test-gate: ## Attack the restricted key in busybox 1.30 to 1.38, fetched from other Debian releases
-	@tools/setup test
+test-gate: ## Attack the restricted key in busybox 1.30 to 1.38, of other Debian releases (root)
+	@tools/setup matrix
+	$(SUDO) tools/userland clean bullseye trixie sid
 	FENCE_ESXI_BUSYBOXES=all $(PYTEST) -n $(JOBS) tests/gate
 
 .PHONY: cluster-splitbrain
@@ -62,14 +68,15 @@ cluster-splitbrain: ## Cut two nodes from each other ten times: exactly one surv
 
 .PHONY: test-packages
 test-packages: deb rpm ## Install, use and purge the packages in a clean userland (root)
-	$(SUDO) $(PYTEST) --timeout=600 --basetemp=build/test-packages -m packaging tests/house
+	@tools/setup matrix
+	$(SUDO) $(PYTEST) --timeout=600 --basetemp=build/test-packages -m packaging tests/house tests/sim
 
 .PHONY: check
 check: lint ## Lint, and the tests that take no time: what to run before each commit
 	$(PYTEST) -n $(JOBS) -m "not slow and not packaging" $(QUICK_TESTS)
 
 .PHONY: lint
-lint: ## Read the sources with ruff, mypy, vermin, bandit, shellcheck, codespell
+lint: ## Read the sources with ruff, mypy, vermin, shellcheck, codespell
 	@tools/setup test
 	@status=0; set -x; \
 	$(VENV)/ruff check . $(KEY_TOOL) || status=1; \
@@ -77,7 +84,6 @@ lint: ## Read the sources with ruff, mypy, vermin, bandit, shellcheck, codespell
 	$(VENV)/mypy --scripts-are-modules $(KEY_TOOL) || status=1; \
 	$(VENV)/mypy lib/esxi_sim || status=1; \
 	$(VENV)/vermin --quiet --no-tips --violations -t=3.6- $(AGENT) $(KEY_TOOL) setup.py || status=1; \
-	$(VENV)/bandit --quiet --configfile pyproject.toml --recursive agents || status=1; \
 	shellcheck $(SHELL_SCRIPTS) || status=1; \
 	$(VENV)/codespell || status=1; \
 	exit $$status
@@ -110,7 +116,7 @@ mutants: ## Change the agent in many places, one at a time: do the tests notice?
 .PHONY: matrix
 matrix: ## Test on other releases of Debian, Python and the fencing library (root)
 	@tools/setup matrix
-	$(SUDO) tests/matrix/run $(if $(LIBS),--libs $(LIBS)) $(ARGS)
+	$(SUDO) tools/matrix $(if $(LIBS),--libs $(LIBS)) $(ARGS)
 
 .PHONY: bench
 bench: ## Measure what an action costs, against bare ssh (PEER=other agent)
@@ -125,28 +131,20 @@ upstream: ## Put the agent into a checkout of ClusterLabs/fence-agents (FA=DIR),
 # --- installing --------------------------------------------------------------------------------
 
 .PHONY: install
-install: ## Install agent, key tool and man pages (DESTDIR, PREFIX=/usr)
+install: ## Install agent, tools and man pages (DESTDIR, PREFIX=/usr)
 	tools/install install "$(DESTDIR)" "$(PREFIX)"
 
 .PHONY: uninstall
 uninstall: ## Remove them again
 	tools/install uninstall "$(DESTDIR)" "$(PREFIX)"
 
-.PHONY: install-compat
-install-compat: ## Add the name of the old script, fence_ESXi, as a link
-	tools/install install-compat "$(DESTDIR)" "$(PREFIX)"
-
-.PHONY: uninstall-compat
-uninstall-compat: ## Remove that link, and only that link
-	tools/install uninstall-compat "$(DESTDIR)" "$(PREFIX)"
-
 .PHONY: deb
-deb: ## Build the Debian packages into dist/
+deb: ## Build the Debian package into dist/
 	@tools/setup packages
 	tools/package deb
 
 .PHONY: rpm
-rpm: ## Build the RPM packages into dist/ (ARGS="--define 'rhel 8'" for RHEL 8)
+rpm: ## Build the RPM package into dist/ (ARGS="--define 'rhel 8'" for RHEL 8)
 	@tools/setup packages
 	tools/package rpm $(ARGS)
 

@@ -12,28 +12,25 @@ Reads from top to bottom as the data flows, in rooms that know only the ones bef
 """
 import atexit, fcntl, getopt, locale, logging, os, re, select, shlex, signal, subprocess, sys
 import termios, time
-from collections import Counter, namedtuple
+from collections import namedtuple
 from contextlib import suppress
 
 STARTED = time.monotonic()
 RELEASE = "1.0.0"
-
 sys.path.append("/usr/share/fence")
 try:
     from fencing import all_opt, atexit_handler, check_input, fence_action, process_input
     from fencing import run_delay, show_docs
     import pexpect.fdpexpect  # RHEL 9 bundles it with the library, so it comes second
 except ImportError as missing:
-    sys.exit("fence_esxi: the fencing library cannot be loaded (%s); install it: "
-             "fence-agents-common on Debian 13, Ubuntu, Fedora and RHEL, fence-agents on Debian 11 "
-             "and 12 and on SLES" % missing)
+    sys.exit("fence_esxi: no fencing library (%s); install fence-agents-common, or, on Debian 11, "
+             "12 and SLES, fence-agents" % missing)
 
 class FenceError(Exception):
     """What keeps the agent from a proven result: a sentence for the admin, and facts. final: to try
     again would change nothing, or harm; busy: the host hung up before it asked who is there."""
     final = busy = False
-    inventory = processes = None
-
+    inventory = processes = None  # what had been seen before it failed
     def __init__(self, text, **facts):
         super().__init__(text)
         self.__dict__.update(facts)
@@ -41,26 +38,21 @@ class FenceError(Exception):
 class Final(FenceError):
     """An option that cannot be used, a right that lacks, a plug in doubt, a power not proven."""
     final = True
-
 class LoginFailed(FenceError):
     """ssh could not log in; final once it was given the secret: one password, one try."""
-
 class SessionLost(FenceError):
     """The connection broke."""
-
 class HostdSilent(FenceError):
     """hostd gave no usable answer: it hangs, is down, starting, or out of memory."""
-
 class NoSuchVM(FenceError):
     """hostd lists no VM of that name, UUID or Vmid."""
 
 # --- 1. What the host says -------------------------------------------------------------------
-
 Answer = namedtuple("Answer", "status text")
-Row = namedtuple("Row", "vmid name file")  # file: "[datastore] path"
-
+Row = namedtuple("Row", "vmid name file")
 HEADER = re.compile(r"^ *Vmid +Name +File +Guest OS +Version +Annotation *$", re.MULTILINE)
-ROW = r"([1-9][0-9]*) +(%s) {3,}(\[.*?\] ?.*?\.(?i:vmt?x)) {3,}[^ ]* +vmx-[0-9]+(?: .*)?\Z"
+ROW = (r"([1-9][0-9]*) +(%s) {3,}(\[.{0,100}?\] ?.{1,512}?\.(?i:vmt?x)) {3,}[^ ]* +vmx-[0-9]+"
+       r"(?: .*)?\Z")  # bounded, so that no note makes it slow
 POWER_STATES = {"Powered on": "on", "Powered off": "off", "Suspended": "suspended"}
 
 def one_line(text, limit=300):
@@ -70,8 +62,8 @@ def one_line(text, limit=300):
 
 def show(name):
     """A plug or display name in quotes, one line, control characters escaped, not endless."""
-    return '"%s"' % one_line("".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in name), 80)
+    return '"%s"' % "".join(c if c.isprintable() else c.encode("unicode_escape").decode()
+                            for c in name)[:80]
 
 def spellings(name):
     """A name as the host may print it: / \\ % as they are, or as %2f %5c %25 (facts: 1.4)."""
@@ -107,9 +99,8 @@ class Process(namedtuple("Process", "world cartel name path uuid")):
         return file is not None and file.endswith(("] " + self.below_volume, "] " + self.path))
 
 class Inventory:
-    """The VMs in an answer to `vim-cmd vmsvc/getallvms` (facts: 1). skipped: Vmids of those the host
-    cannot read; complete: it names every VM, and no line resembles a row without being one."""
-
+    """The VMs in an answer to `vim-cmd vmsvc/getallvms` (facts: 1). skipped: Vmids of those the
+    host cannot read; complete: it names every VM, and no line resembles a row without being one."""
     def __init__(self, text):
         self._lines = text[HEADER.search(text).end() :].split("\n")[1:]
         self.skipped = re.findall(r"(?m)^Skipping invalid VM '?([0-9]+)'?", text)
@@ -117,9 +108,9 @@ class Inventory:
         self.complete = not self.skipped and len(alike) == len(self.rows())
 
     def rows(self, name=None):
-        """The lines that can be read as a row, of a VM of this name; notes, which spill onto lines of
-        their own, may forge one (facts: 1.4)."""
-        names = "|".join(map(re.escape, sorted(spellings(name)))) if name is not None else r"[^ ].*?"
+        """The lines that can be read as a row, of a VM of this name; notes forge some (facts:
+        1.4)."""
+        names = "[^ ].{0,240}?" if name is None else "|".join(map(re.escape, spellings(name)))
         matches = [re.match(ROW % names, line) for line in self._lines]
         return [Row(*found.groups()) for found in matches if found]
 
@@ -129,16 +120,15 @@ def parse_inventory(answer):
     return Inventory(answer.text) if whole else None
 
 def parse_power_state(answer):
-    """ "on", "off" or "suspended" from an answer to power.getstate, else None (facts: 2): a whole line
-    right behind the caption, for a fault text may hold "(Powered off)"."""
+    """ "on", "off" or "suspended": a whole line right behind the caption, else None (facts: 2)."""
     lines = [line.strip() for line in answer.text.split("\n")]
     states = [pair for pair in zip([""] + lines, lines) if pair[1] in POWER_STATES]
     sound = answer.status == 0 and len(states) == 1 and states[0][0] == "Retrieved runtime info"
     return POWER_STATES[states[0][1]] if sound else None
 
 def parse_processes(answer):
-    """The running VMs in an answer to `localcli vm process list`, or esxcli's, read by its keys: the
-    headings differ (facts: 6). None where it is damaged in any place: half a list proves nothing."""
+    """The running VMs in an answer to `localcli vm process list`, or esxcli's, read by its keys,
+    since the headings differ (facts: 6). None where it is damaged in any place."""
     if answer is None or answer.status != 0 or not (answer.text or "\n").endswith("\n"):
         return None
     blocks, headings = [], 0
@@ -153,7 +143,7 @@ def parse_processes(answer):
         else:
             blocks[-1][field.group(1)] = field.group(2)
     keys = ("World ID", "VMX Cartel ID", "Display Name", "Config File")
-    found = [Process(*map(block.get, keys), uuid=plain_uuid(block.get("UUID", "")))
+    found = [Process(*map(block.get, keys), plain_uuid(block.get("UUID", "")))
              for block in blocks]
     form = r"(?i)[1-9][0-9]*,[1-9][0-9]*,/.*\.vmt?x\Z"
     sound = {each.world for each in found if each.name is not None and re.match(
@@ -161,20 +151,19 @@ def parse_processes(answer):
     return found if len(sound) == len(found) == headings else None
 
 def parse_worlds(answer):
-    """[(WID, CID, name), ...] from an answer to VMware's `ps`, where the header, init and ps are never
+    """[(WID, CID, name), ...] from an answer to VMware's `ps`: the header, init and ps are never
     missing (facts: 6a). None where it is damaged; [] where there is no such ps, or it hangs."""
-    if answer is None or answer.status == 127 or re.match(" *PID", answer.text):
+    other = r" *(?:PID\b|.*\bWID\b(?! +CID +WorldName *\n))"
+    if answer is None or answer.status == 127 or re.match(other, answer.text):
         return []
     lines = answer.text.split("\n")
     rows = [re.match(r" *([0-9]+) +(?:([0-9]+) +)?([^ ].*)", line) for line in lines[1:-1]]
-    whole = answer.status == 0 and lines[-1] == "" and None not in rows
+    whole = answer.status == 0 and lines[-1] == "" and None not in rows and "WID" in lines[0]
     worlds = [row.groups() for row in rows] if whole else []
-    sound = re.match(" *WID +CID +WorldName", lines[0]) and {"init", "ps"} <= {w[2] for w in worlds}
-    return worlds if sound else None
+    return worlds if {"init", "ps"} <= {name for _, _, name in worlds} else None
 
 def parse_summary(answer):
-    """(name, file, UUID) in an answer to get.summary, else None (facts: 5a): from the one section of
-    configuration, ahead of the notes; a note or a guest may imitate one."""
+    """(name, file, UUID) by the one configuration section of get.summary, else None (facts: 5a)."""
     sections = re.split(r"(?m)^ *config = \(vim\.vm\.Summary\.ConfigSummary\) \{", answer.text)
     config = re.split(r"(?m)^ *annotation = ", sections[-1])[0]
     values = [re.findall(r'(?m)^ *%s = "(.*)", *\r?$' % key, config)
@@ -191,77 +180,58 @@ def vmx_paths(file):
 def reason_in(answer):
     """Why a command failed, boiled down to one line in the host's own words (facts: 3.1)."""
     # quotes inside a message are not escaped, so a message ends at a quote that ends its line
-    for form in (r'(?sm)\b(?:msg|reason) = "(.+?)",? *\r?$', r'(?sm)\bmessage = "(.+?)",? *\r?$',
-                 r"(?m)^.*(fault\.\w+)\) \{", r"(?m)^ *((?!Powering o|Retrieved ).*\S)"):
+    for form in (r'(?sm)\b(?:msg|reason|message) = "(.+?)",? *\r?$', r"(?m)^.*(fault\.\w+)\) \{",
+                 r"(?m)^ *((?!Powering o|Retrieved ).*\S)"):
         found = re.findall(form, answer.text if answer else "no answer in time")
         if found:
             return one_line(found[-1])
-    return "no reason given, exit status %d" % answer.status
+    return "exit status %d" % answer.status
 
 # --- 2. The session --------------------------------------------------------------------------
-
 # secret: what answers the password or passphrase prompt, else None; key: identity file or None
 Login = namedtuple("Login", "argv user host port secret key pinned")
-
-# Runs on the host: no prompt, no terminal, no echo. A request is three lines, a tag and two
-# commands, which run side by side. The second one's answer comes first, so that it has arrived
-# where the first one hangs; each ends in a line that nobody can forge.
+# Runs on the host, without a prompt or a terminal. A request is a tag and two commands, which run
+# side by side; the second one's answer comes first, and so has arrived where the first one hangs.
 READ_LOOP = (
     "echo fence_esxi-ready-2; while read -r tag && read -r one && read -r two; do "
     '{ eval "$one" </dev/null 2>&1; s=$?; echo; echo "$tag.1 $s"; } | '
     '{ eval "$two" </dev/null 2>&1; s=$?; echo; echo "$tag.2 $s"; cat; }; done')
-# the letters of ssh(1), to tell its options from a remote command in ssh_options
-SSH_LETTERS = "1246AaB:b:Cc:D:E:e:F:fGgI:i:J:KkL:l:Mm:NnO:o:P:p:Q:qR:S:sTtVvW:w:XxYy"
-MOST_OUTPUT = 4 * 1024 * 1024
+SSH_LETTERS = "1246AaB:b:Cc:D:E:e:F:fGgI:i:J:KkL:l:Mm:NnO:o:P:p:Q:qR:S:sTtVvW:w:XxYy"  # ssh(1)
 
 def ssh_argv(options):
-    """The ssh command line for the options of the agent; raises Final. In ssh the first value of an
-    option wins: promises stand before the user's ssh_options, mere defaults behind them."""
+    """The ssh command line: promises, the user's ssh_options, defaults: the first value wins."""
     pins, key = options.get("--known-hosts"), options.get("--identity-file")
-    # a master connection that is stuck must not hold a login; one password, one try
-    promises = ["ControlPath=none", "NumberOfPasswordPrompts=1"] + ([
-        'UserKnownHostsFile="%s"' % pins, "GlobalKnownHostsFile=/dev/null",
-        "StrictHostKeyChecking=yes", "UpdateHostKeys=no"] if pins else [])
-    # 3 times 8 s is also ssh's limit for each step of the login, which may take 20
-    defaults = (["PreferredAuthentications=publickey", "IdentitiesOnly=yes"] if key else
-                ["PreferredAuthentications=keyboard-interactive,password"]) + [
-        "StrictHostKeyChecking=accept-new", "ConnectTimeout=20", "ServerAliveInterval=8",
-        "ServerAliveCountMax=3"]
-    words = words_of(options, "--ssh-options")
     try:
+        argv, words = [shlex.split(options.get(name) or default) for name, default in (
+            ("--ssh-path", "/usr/bin/ssh"), ("--ssh-options", ""))]
         given, command = getopt.getopt(words, SSH_LETTERS)
-    except getopt.GetoptError as error:
-        raise Final("ssh_options cannot be used: %s; see ssh(1)" % error)
-    taken = [letter for letter, _ in given if letter[1] in "NfnsWOGVQ"]
-    if taken:
-        raise Final("ssh_options cannot hold %s: it takes the session from the agent" % taken[0])
-    if command:
-        logging.info("the remote command in ssh_options has no effect: %s", " ".join(command))
-    own = words[: len(words) - len(command)]
-    argv = words_of(options, "--ssh-path") or ["/usr/bin/ssh"]
+        for letter in [option for option, _ in given if option[1] in "NfnsWOGVQ"]:
+            raise ValueError(letter + " takes the session from the agent")
+    except (ValueError, getopt.GetoptError) as error:
+        raise Final("ssh_options or ssh_path cannot be used: %s; see ssh(1)" % error)
+    own = words[: len(words) - len(command)]  # a remote command would take the read loop's place
     argv += ["-" + family for family in "46" if is_true(options, "--inet%s-only" % family)]
-    argv += [word for promise in promises for word in ("-o", promise)]
+    # a master connection that is stuck must not hold a login; one password, one try
+    argv += "-o ControlPath=none -o NumberOfPasswordPrompts=1".split()
+    argv += ["-o", 'UserKnownHostsFile="%s"' % pins] + (
+        "-o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes -o UpdateHostKeys=no"
+    ).split() if pins else []
     argv += (own[:-1] if own[-1:] == ["--"] else own) + (["-i", key] if key else [])
-    argv += [word for default in defaults for word in ("-o", default)]
-    argv += ["-T", "-p", str(options.get("--ipport") or "22"), "-l", options["--username"]]
-    return argv + ["--", options["--ip"], READ_LOOP]
-
-def words_of(options, name):
-    """The words of an option, split as a shell does; raises Final."""
-    try:
-        return shlex.split(options.get(name) or "")
-    except ValueError as error:
-        raise Final("%s cannot be split into words: %s" % (name[2:].replace("-", "_"), error))
+    argv += ("-o IdentitiesOnly=yes -o PreferredAuthentications=publickey" if key else
+             "-o PreferredAuthentications=keyboard-interactive,password").split()
+    # 3 times 8 s is also ssh's limit for each step of the login, which may take 20
+    argv += ("-o StrictHostKeyChecking=accept-new -o ConnectTimeout=20 -o ServerAliveInterval=8 "
+             "-o ServerAliveCountMax=3 -T").split()
+    return argv + ["-p", str(options.get("--ipport") or "22"), "-l", options["--username"], "--",
+                   options["--ip"], READ_LOOP]
 
 class Session:
-    """One ssh login with the read loop at its far end. ssh gets pipes for what the host answers and a
-    terminal of its own for what it says and asks: nothing can pose as a prompt or as an answer."""
-
+    """One ssh login with the read loop at its far end. ssh gets pipes for what the host answers and
+    a terminal of its own for what it says and asks: nothing can pose as a prompt or an answer."""
     def __init__(self, login):
         def own_terminal():
             signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup leaves it ignored
             fcntl.ioctl(2, termios.TIOCSCTTY, 0)
-
         self._login, self._said = login, ""
         self._answered_up_to = None  # how much ssh had said when it was given the secret
         self._terminal, ssh_side = os.openpty()
@@ -272,8 +242,7 @@ class Session:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=ssh_side)
         except OSError as error:
             os.close(self._terminal)
-            raise LoginFailed("cannot start %s: %s; install the OpenSSH client or set ssh_path"
-                              % (login.argv[0], error.strerror))
+            raise LoginFailed("cannot start ssh: %s; install it, or set ssh_path=" % error)
         finally:
             os.close(ssh_side)
         self._answers = pexpect.fdpexpect.fdspawn(self._ssh.stdout, maxread=65536)
@@ -290,27 +259,25 @@ class Session:
         except SessionLost:
             raise self._why_login_failed()
         if not self._answers.match.group(1):
-            raise self._failure("the restricted key was made by an older esxi-fence-key; make its "
-                                "line of authorized_keys anew", final=True)
+            raise self._failure("the key is one of an older esxi-fence-key; make it anew", True)
 
     def ask(self, commands, bound):
-        """The Answers to one or two commands run side by side, in their order; None for each that did
-        not come within bound seconds, then the session is of no use any more. Raises SessionLost."""
+        """The Answers to one or two commands run side by side, in their order; None for each that
+        did not come within bound seconds: then the session is of no use any more. SessionLost."""
         tag, deadline = os.urandom(15).hex().encode(), time.monotonic() + bound
-        lines = [command.encode("utf-8", "surrogateescape") for command in (commands + [""])[:2]]
-        answers = [None, None]
+        request = "\n".join([""] + (commands + [""])[:2] + [""]).encode("utf-8", "surrogateescape")
+        answers = [None, None]  # type: list
         try:
-            os.write(self._ssh.stdin.fileno(), b"\n".join([tag] + lines) + b"\n")
+            os.write(self._ssh.stdin.fileno(), tag + request)
             for place in (1, 0):  # the second one's answer comes first
                 end = re.compile(b"\n%s\\.%d ([0-9]+)\r?\n" % (tag, place + 1))
                 if not self._has_come(end, deadline):
                     break
-                text = self._answers.before.replace(b"\r\n", b"\n")
-                answers[place] = Answer(int(self._answers.match.group(1)),
-                                        text.decode("utf-8", "surrogateescape"))
+                text = self._answers.before.decode("utf-8", "surrogateescape")
+                answers[place] = Answer(int(self._answers.match.group(1)), text)
         except (OSError, SessionLost):
-            raise SessionLost('%s port %s: the connection broke while "%s" ran; try again%s' % (
-                self._login.host, self._login.port, one_line(commands[0], 60), self._last_words()))
+            raise SessionLost('%s: the connection broke while "%s" ran; try again%s' % (
+                self._login.host, one_line(commands[0], 60), self._last_words()))
         return answers[: len(commands)]
 
     def close(self):
@@ -323,14 +290,13 @@ class Session:
         os.close(self._terminal)
 
     def _has_come(self, pattern, deadline, meanwhile=lambda: None):
-        """Read answers up to pattern, and what ssh says, so that it never waits for a reader; False
-        where it has not come by the deadline, SessionLost at the end."""
+        """Read answers up to pattern, and what ssh says; False at the deadline. SessionLost."""
         while True:
             found = self._answers.expect([pattern, pexpect.TIMEOUT, pexpect.EOF], timeout=0)
             self._hear()
             if found == 0:
                 return True
-            if found == 2 or len(self._answers.before) > MOST_OUTPUT:
+            if found == 2 or len(self._answers.before) > 4 << 20:
                 for _ in range(20):  # for ssh's last words and its exit status
                     if self._ssh.poll() is None:
                         self._hear(0.05)
@@ -352,8 +318,8 @@ class Session:
         return len(self._said) > known
 
     def _answer_prompt(self):
-        """Give ssh the secret, once, when it waits for one: the sign is that ssh keeps the echo of its
-        terminal off, which no text can bring about. The prompt is whole when nothing more comes."""
+        """Give ssh the secret, once, when it waits for one: the sign is that ssh keeps the echo of
+        its terminal off, which no text can bring about. The prompt is whole when no more comes."""
         while not re.search(r"(?i)(password|passphrase for .*): ?\Z", self._said):
             if self._echoes() or not self._hear(0.05):
                 break
@@ -365,8 +331,7 @@ class Session:
         is_passphrase = "passphrase" in question.lower()
         if self._login.secret is None or is_passphrase != bool(self._login.key):
             cure = "the passphrase of the key in password=" if is_passphrase else "another login"
-            raise self._failure('ssh asks "%s" and there is no answer to that; give %s'
-                                % (one_line(question), cure), final=True)
+            raise self._failure('ssh asks "%s"; give %s' % (one_line(question), cure), True)
         self._answered_up_to = len(self._said)
         os.write(self._terminal, self._login.secret.encode("utf-8", "surrogateescape") + b"\n")
 
@@ -375,8 +340,7 @@ class Session:
         return not is_open or termios.tcgetattr(self._terminal)[3] & termios.ECHO
 
     def _last_words(self):
-        lines = [line.strip() for line in self._said.split("\n")]
-        words = [line for line in lines if line and not SSH_REMARKS.match(line)]
+        words = [line for line in self._said.split("\n") if not REMARKS.match(line)]
         return ' (ssh: "%s")' % one_line(words[-1]) if words else ""
 
     def _failure(self, why, final=False, busy=False):
@@ -387,13 +351,13 @@ class Session:
     def _why_login_failed(self):
         login = self._login
         how = ("key" if login.key else "password") + ", given" * (self._answered_up_to is not None)
-        said = how + "\n" + re.sub(r"(?m)^(?:debug[123]: |Warning: Perm|\*\* ).*\n", "", self._said)
+        said = "%s\n%s%s" % (how, re.sub(r"(?m)^debug[123]: .*\n", "", self._said),
+                            "\nshell ended" * (self._ssh.poll() != 255))
         offending = re.search(r"(?m)^Offending \S+ key in (.+):[0-9]+$", said)
         words = dict(login._asdict(), file=shlex.quote(
             login.pinned or (offending.group(1) if offending else "~/.ssh/known_hosts")))
         words["name"] = login.host if login.port == "22" else "[%s]:%s" % (login.host, login.port)
         words["printed"] = one_line(self._answers.before.decode("utf-8", "replace"), 100)
-        said += "\nshell ended" if self._ssh.poll() != 255 else ""
         for pattern, why in LOGIN_FAILURES:
             found = re.search("(?s)" + pattern, said)
             if found:
@@ -401,18 +365,17 @@ class Session:
                 return self._failure(why % words, DENIED in pattern, pattern == CLOSED)
 
 # what ssh remarks without that anything is wrong, and its prompts
-SSH_REMARKS = re.compile(r"(?i)warning: perm|\*\* |debug[123]: |.*(password|passphrase.*): ?\Z")
-WRONG_PASSWORD = ("the host refused the password; correct password=; five wrong ones lock the account "
-                  "for 15 minutes, and a locked account refuses the right one too")
-NO_ALGORITHM = ("ssh and the host share no algorithm; if the host cannot be updated, add to "
-                "ssh_options: ")
+REMARKS = re.compile(r"(?i)\s*\Z|warning: perm|\*\* |debug[123]: |.*(password|passphrase.*): ?\Z")
+WRONG_PASSWORD = ("the host refused the password; correct password=; five wrong ones lock the "
+                  "account for 15 minutes, and a locked account refuses the right one too")
+OFFER = r"[^\n]* offer: ([^\s,]+)"
+NO_ALGORITHM = "ssh and the host share no algorithm; if it is to stay, add to ssh_options: -o "
 DENIED = r"(?:Permission denied \(|Too many authentication failures)"
 CLOSED = r"kex_exchange|[Cc]onnection (?:reset|closed)|Broken pipe"
-OFFER = r" found\. Their offer: ([^\s,]+)"
 # a pattern for how the login was tried and what ssh said; the cause and what to do
 LOGIN_FAILURES = (
-    (r"shell ended$", "the session ended before its shell was ready; see whether the user may use the "
-     'ESXi Shell (host: "%(printed)s")'),
+    (r"shell ended$", "the session ended before its shell was ready; see whether the user may use "
+     'the ESXi Shell (host: "%(printed)s")'),
     (r"IDENTIFICATION HAS CHANGED", "the host key has changed; if the host was not installed anew, "
      "somebody may listen in; else forget the old key: ssh-keygen -R '%(name)s' -f %(file)s"),
     (r"Host key verification failed", "the host key is not in %(file)s; add it after checking its "
@@ -420,32 +383,32 @@ LOGIN_FAILURES = (
     (r"^key.*are too open", "the identity file %(key)s can be read by others; chmod 600 %(key)s"),
     (r'^key.*(Load key "[^\n]*)',
      "the identity file %(key)s is no usable private key: %(found)s; give the file without .pub"),
-    (r"^key, given.*" + DENIED, "the host did not log in with %(key)s; the passphrase in password= is "
-     "wrong, or the host does not know the key"),
+    (r"^key, given.*" + DENIED, "the host did not log in with %(key)s; the passphrase in password= "
+     "is wrong, or the host does not know the key"),
     (r"^key.*" + DENIED, "the host refused the key %(key)s; put its public half into /etc/ssh/"
      "keys-%(user)s/authorized_keys on the host; ESXi 8 takes RSA and ECDSA, no ed25519"),
-    (r"(?i)^password.*(?:\block|tally_vob)", "the account is probably locked; wait 15 minutes without "
-     "a login (Security.AccountUnlockTime), then try again"),
+    (r"(?i)^password.*(?:\block|tally_vob)", "the account is probably locked; wait 15 minutes "
+     "without a login (Security.AccountUnlockTime), then try again"),
     (r"^password, given.*" + DENIED, WRONG_PASSWORD),
-    (r"^password, given.*(?:%s|Connection to \S+ port \d+ timed out)" % CLOSED, "the host hung up on "
-     "the password; check password= before the next try; five wrong ones lock the account"),
+    (r"^password, given.*(?:%s|Connection to \S+ port \d+ timed out)" % CLOSED, "the host hung up "
+     "on the password; check password= before the next try; five wrong ones lock the account"),
     (r"^password.*Permission denied \(((?![^)]*(?:keyboard|password))[^)]*)\)", "the host takes no "
      "password, only %(found)s; use identity_file=, or allow passwords in its sshd_config"),
     (r"^password.*" + DENIED, "no password was asked for; take out of ssh_options what switches "
      "passwords off, such as BatchMode"),
     (r"Could not resolve hostname|[Nn]ame resolution|Name or service not known",
      "the name cannot be resolved; check ip= and the DNS or /etc/hosts of this node"),
-    (r"Connection refused", "nothing listens there; start SSH on the host (TSM-SSH, policy 'start and "
-     "stop with host') or check ipport="),
+    (r"Connection refused", "nothing listens there; start SSH on the host (TSM-SSH, policy 'start "
+     "and stop with host') or check ipport="),
     (r"No route to host|is unreachable|Cannot assign requested address|Invalid argument",
      "the network does not lead there; check ip=, the cabling and the routes of this node"),
     (r"during banner exchange|Connection to \S+ port \d+ timed out", "something takes connections "
      "there, but does not speak SSH in time; check ip=, ipport= and the load of the host"),
     (r"[Cc]onnection timed out|Operation timed out", "no answer from that address; check ip=, that "
      "the host is up and that no firewall drops SSH"),
-    (r"no matching host key type" + OFFER, NO_ALGORITHM + "-o HostKeyAlgorithms=+%(found)s "
-     "-o PubkeyAcceptedAlgorithms=+%(found)s"),
-    (r"no matching [^\n]*" + OFFER, NO_ALGORITHM + "-o KexAlgorithms=+%(found)s (Ciphers, MACs)"),
+    (r"no matching host key type" + OFFER, NO_ALGORITHM + "HostKeyAlgorithms=+%(found)s -o "
+     "PubkeyAcceptedAlgorithms=+%(found)s"),
+    (r"no matching" + OFFER, NO_ALGORITHM + "KexAlgorithms=+%(found)s (or Ciphers=, MACs=)"),
     (r"Bad configuration option|[Uu]nsupported option|unknown option|command-line:? line|usage: ssh"
      r"|Bad port|Unknown (?:cipher|mac) type|user config file",
      "ssh does not accept an option; correct ssh_options="),
@@ -456,22 +419,16 @@ LOGIN_FAILURES = (
 )
 
 # --- 3. The host -----------------------------------------------------------------------------
-
 # hostd's word on a VM's power, and the running VMs (None: their list was not sound)
 Sight = namedtuple("Sight", "vm state processes")
 LIST = {"localcli": "localcli vm process list", "esxcli": "esxcli vm process list"}
-OTHER = {"localcli": "esxcli", "esxcli": "localcli"}
 MAY_NOT = re.compile("Permission to perform this operation|NoPermission|vim-cmd: not found")
-NOT_FOUND = re.compile(r"fault\.(?:ManagedObject)?NotFound\) \{")
+NOT_FOUND = re.compile(r"\s*\(\w+\.fault\.(?:ManagedObject)?NotFound\) \{")
 SEE_HOSTD = "; hostd may hang: see /etc/init.d/hostd status on the host"
-LONGEST_COMMAND = 30000  # bytes: a request must fit into a pipe
-BUSY_PAUSES = (0.5, 1, 2, 3, 4, 5, 99)  # seconds, where the host hung up before it asked who is there
 
 class EsxiHost:
-    """An ESXi host: which VM a plug means and what its power is, all before one deadline. limits:
-    seconds for a "login", a question to the "shell", a "power" command; reads: nothing is to be
-    changed, so what fails is asked again; session: of a Login; clock: as the module time."""
-
+    """An ESXi host: which VM a plug means, and its power, before one deadline. limits: seconds for
+    "login", "shell", "power"; reads: nothing is changed, so that silence is no reason to go on."""
     def __init__(self, login, limits, deadline, reads, session, clock):
         self._login, self._limits, self._reads = login, limits, reads
         self.deadline, self._new_session, self.clock = deadline, session, clock
@@ -483,7 +440,7 @@ class EsxiHost:
         return self.deadline - self.clock.monotonic()
 
     def ask(self, *commands, bound=None):
-        """The Answers to one or two commands side by side, None for each that did not come in time"""
+        """The Answers to one or two commands side by side, None for each that came too late."""
         for again in (not re.search(r"power\.o|process kill", commands[0]), False):
             if self.left() < 0.3:
                 raise FenceError("no time left to ask %s" % self._login.host)
@@ -500,20 +457,19 @@ class EsxiHost:
         if None in answers:
             self.hang_up()
         for command, answer in zip(commands, answers):
-            said = "exit status %d, %s" % (answer.status, one_line(answer.text)) if answer else None
-            logging.debug('asked "%s": %s', one_line(command, 100), said)
+            logging.debug("asked %s: %s", one_line(command), answer and one_line("%d, %s" % answer))
             if answer and answer.status == 77 and "this key may not" in answer.text:
                 raise Final("%s: %s" % (self._login.host, one_line(answer.text)))
         return answers
 
     def hang_up(self):
         """Drop the session, if there is one; the next question logs in anew."""
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        if self._session is not None:
+            self._session.close()
+        self._session = None
 
     def _log_in(self):
-        for pause in BUSY_PAUSES:
+        for pause in (0.5, 1, 2, 3, 4, 5, 99):  # seconds, while the host hangs up at once
             if self._refusal:
                 raise self._refusal
             session = self._new_session(self._login)
@@ -530,28 +486,27 @@ class EsxiHost:
             self.clock.sleep(pause)
 
     def _ask_hostd(self, question, parse):
-        """(what parse makes of hostd's answer, the processes), asked side by side; HostdSilent. Twice where the
-        answer is damaged, or both are silent, as when localcli hangs: then esxcli lists."""
+        """(what parse makes of hostd's answer, the processes), asked side by side; HostdSilent.
+        Twice where it is damaged, or both are silent, as when localcli hangs: then esxcli lists."""
         processes = None
         for _ in range(2):
             answer, listed = self.ask(question, LIST[self._lister])
             latest = parse_processes(listed)
-            self._lister = OTHER[self._lister] if latest is None else self._lister
+            if latest is None:
+                self._lister = "esxcli" if self._lister == "localcli" else "localcli"
             processes = processes if latest is None else latest
             parsed = parse(answer) if answer else None
             if parsed is not None:
                 return parsed, processes
             if answer and answer.status and MAY_NOT.search(answer.text):
-                raise Final('%s: vim-cmd cannot be used (host: "%s"); give the user %s the '
-                            "Administrator role, or check that ip= is an ESXi host"
+                raise Final("%s: no vim-cmd (%s); give %s the Administrator role, or correct ip="
                             % (self._login.host, reason_in(answer), self._login.user))
             if answer is None and listed and not self._reads or self.left() < 3:
                 break
             self.clock.sleep(0.3 if self._reads else 0)
-        raise HostdSilent('%s gave no usable answer to "%s" (host: "%s")%s' % (
-            self._login.host, question, reason_in(answer), SEE_HOSTD), processes=processes)
-
-    # -- which VM
+        why = "a damaged answer" if answer and answer.status == 0 else reason_in(answer)
+        raise HostdSilent('%s gave no usable answer to "%s": %s%s' % (
+            self._login.host, question, why, SEE_HOSTD), processes=processes)
 
     def look(self):
         """(Inventory, processes): what is registered and what runs; HostdSilent."""
@@ -569,8 +524,7 @@ class EsxiHost:
                     raise
 
     def _find(self, plug, inventory, processes):
-        """The Sight of the one registered VM of this display name or BIOS UUID. Two witnesses: a row
-        and get.summary of its Vmid; and no other running VM may bear the plug."""
+        """The Sight of the one VM of this name or BIOS UUID, by row, get.summary and processes."""
         who = "%s: which VM is called %s is not certain: " % (self._login.host, show(plug))
         if processes is None and not inventory.complete:
             raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
@@ -579,92 +533,90 @@ class EsxiHost:
         if uuid:
             rows += [row for row in inventory.rows() if any(p.may_use(row.file) for p in running)]
             rows += self._rows_with_uuid(uuid, inventory.rows(), bool(rows))
-        sights = [self._identify(vmid) for vmid in dict.fromkeys(row.vmid for row in rows)]
+        vmids = dict.fromkeys(row.vmid for row in rows)
+        sights = [self._identify(vmid, len(vmids) == 1) for vmid in vmids]
         found = [each for each in sights if each and (
             plug in spellings(each.vm.name) or (uuid and each.vm.uuid == uuid))]
         strangers = [each for each in running if not any(
             each.may_use(sight.vm.file) and each.is_called(sight.vm.name) for sight in found)]
         if len(found) > 1 or found and (strangers or len(running) > 1):
-            names = ["%s %s" % (sight.vm, sight.vm.file) for sight in found]
-            names += map(str, strangers or running[1:])
+            names = ["%s %s" % (each.vm, each.vm.file) for each in found]
+            names += map(str, strangers or running[len(found) :])
             raise Final(who + " or ".join(names) + "; rename one of them, or use a UUID")
         if not found:
-            skipped = "; the host cannot read %d of its VMs (Skipping invalid VM %s)" % (
-                len(inventory.skipped), ", ".join(inventory.skipped[:5])) * bool(inventory.skipped)
+            skipped = " (Skipping invalid VM %s)" % ", ".join(inventory.skipped)
             raise NoSuchVM("%s: no VM is called %s%s; -o list shows the names" % (
-                self._login.host, show(plug), skipped))
+                self._login.host, show(plug), skipped * bool(inventory.skipped)))
         return found[0]._replace(processes=processes)
 
-    def _identify(self, vmid):
-        """The Sight of a Vmid, without processes; None where hostd knows no such VM; HostdSilent."""
+    def _identify(self, vmid, is_only):
+        """The Sight of a Vmid, without processes, None where there is none; HostdSilent or
+        Final."""
         for _ in range(2):
             state, told = self.ask("vim-cmd vmsvc/power.getstate " + vmid,
                                    "vim-cmd vmsvc/get.summary " + vmid)
-            if told and NOT_FOUND.search(told.text):
-                return None
             summary, power = told and parse_summary(told), state and parse_power_state(state)
             if summary and power:
                 return Sight(VM(vmid, *summary), power, None)
+            if told and not summary and NOT_FOUND.match(told.text):
+                return None
             if told is None and not self._reads:
                 break
-        raise HostdSilent("%s: hostd does not tell about Vmid %s: %s%s" % (
-            self._login.host, vmid, reason_in(told), SEE_HOSTD))
+        why = reason_in(told) if told is None or told.status else "damaged, or forged by its notes"
+        raise (HostdSilent if is_only else Final)("%s: hostd does not tell who Vmid %s is: %s%s" % (
+            self._login.host, vmid, why, SEE_HOSTD))
 
     def look_at(self, vm):
         """A Sight of a VM: hostd's word on its power beside the processes. NoSuchVM, HostdSilent"""
         state, processes = self._ask_hostd(
             "vim-cmd vmsvc/power.getstate " + vm.vmid,
-            lambda answer: bool(NOT_FOUND.search(answer.text)) or parse_power_state(answer))
+            lambda answer: bool(NOT_FOUND.match(answer.text)) or parse_power_state(answer))
         if state is True:
             raise NoSuchVM("%s: %s has left the list of VMs; try again" % (self._login.host, vm))
         return Sight(vm, state, processes)
 
     def _rows_with_uuid(self, uuid, rows, is_known):
-        """The rows of VMs whose .vmx holds this BIOS UUID. Asked even where a process bears it, since
-        a second VM may do so too; but then the silence of a dead datastore does no harm."""
-        values = self.vmx_values(rows)
-        if values is None and not is_known:
-            raise HostdSilent("%s: which VM has the UUID %s is not certain: the .vmx files cannot be "
-                              "read, a datastore may be dead" % (self._login.host, uuid))
-        bearers = {key: [row for row in rows for path in vmx_paths(row.file)
-                         if plain_uuid((values or {}).get((path, key), "")) == uuid]
-                   for key in ("uuid.bios", "vc.uuid")}
-        if bearers["vc.uuid"] and not bearers["uuid.bios"] and not is_known:
-            raise Final("%s is the vc.uuid of %s, which no list of running VMs shows; give its "
-                        "uuid.bios" % (uuid, show(bearers["vc.uuid"][0].name)))
-        return bearers["uuid.bios"]
+        """The rows of VMs whose .vmx holds this BIOS UUID. Asked even where a process bears it,
+        since a second VM may do so too; but then the silence of a dead datastore does no harm."""
+        values = self.vmx_values(rows) or {}
+        told = {key: [row for row in rows for path in vmx_paths(row.file)
+                      if plain_uuid(values.get((path, key), "")) == uuid]
+                for key in ("uuid.bios", "vc.uuid")}
+        if not told["uuid.bios"] and not is_known:
+            if told["vc.uuid"]:
+                raise Final("%s is the vc.uuid of %s, which no list of running VMs shows; give its "
+                            "uuid.bios" % (uuid, show(told["vc.uuid"][0].name)))
+            if len([key for _, key in values if key == "uuid.bios"]) < len(rows):
+                raise HostdSilent("%s: which VM has the UUID %s is not certain: a .vmx file cannot "
+                                  "be read; see the datastores" % (self._login.host, uuid))
+        return told["uuid.bios"]
 
     def vmx_values(self, rows):
         """{(path, key): value} of UUIDs and suspend images; None where a datastore is silent."""
         grep = "grep -isHE '^(uuid.bios|vc.uuid|checkpoint.vmstate) *=' /dev/null"
-        commands = [grep] if rows else []
-        for path in [path for row in rows for path in vmx_paths(row.file)]:
-            if len((commands[-1] + path).encode("utf-8", "replace")) > LONGEST_COMMAND:
-                commands.append(grep)
-            commands[-1] += " " + quote(path)
-        answers = [self.ask(command, bound=5)[0] for command in commands]
+        paths = [" " + quote(path) for row in rows for path in vmx_paths(row.file)]
+        # 50 paths at a time, since a request must fit into a pipe
+        answers = [self.ask(grep + "".join(paths[first : first + 50]), bound=4)[0]
+                   for first in range(0, len(paths), 50)]
         form = r'(?mi)^(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*$'
         return None if None in answers else {
             (path, key.lower()): value for answer in answers
             for path, key, value in re.findall(form, answer.text)}
 
-    # -- its power
-
     def is_off(self, sight, just_taken=False):
-        """Whether two witnesses say that a VM is off: hostd, and a sound list of processes, which must
-        be whole, too, unless hostd called it on and has just_taken its power.off."""
+        """Whether two witnesses say that a VM is off: hostd, and a sound list of processes, which
+        must be whole, too, unless hostd called it on and has just_taken its power.off."""
         if sight.state != "off" or sight.processes is None:
             return sight.state == "off" and just_taken
         return (not any(self._may_be(sight.vm, process) for process in sight.processes)
                 and (just_taken or self.is_whole(sight.processes)))
 
     def _may_be(self, vm, process):
-        """Whether a process may be a VM's: by name, or by file or UUID, which a copy has too, where
-        hostd does not know it for another VM."""
+        """Whether a process may be a VM's: by name, or by file or UUID where it is no copy's."""
         if process.is_called(vm.name) or not (process.may_use(vm.file) or process.uuid == vm.uuid):
             return process.is_called(vm.name)
         rows = [row for row in self.look()[0].rows(process.name) if row.vmid != vm.vmid]
-        copies = [self._identify(row.vmid) for row in rows]
+        copies = [self._identify(row.vmid, True) for row in rows]
         return not any(copy and process.is_called(copy.vm.name) and process.may_use(copy.vm.file)
                        for copy in copies)
 
@@ -681,90 +633,64 @@ class EsxiHost:
     def lies_on(self, vm, process):
         """Whether a process's file is a VM's, volume and all; None where that is not to be had."""
         datastore = vm.file[1:].rpartition("] " + process.below_volume)[0]
-        try:  # plain readlink looks at the link only: a datastore that is dead does not matter
-            (link,) = self.ask("readlink " + quote("/vmfs/volumes/" + datastore), bound=5)
-        except SessionLost:
-            return None
-        volume = re.match(r"(?:.*/)?([\w:.-]+)\s*\Z", link.text if link else "")
+        link = None
+        with suppress(SessionLost):  # plain readlink looks at the link only, and cannot hang
+            link = self.ask("readlink " + quote("/vmfs/volumes/" + datastore), bound=5)[0]
+        volume = re.match(r"(?:.*/)?([\w:.-]{8,})\n\Z", link.text if link else "")
         return volume and process.path.startswith("/vmfs/volumes/%s/" % volume.group(1))
 
     def is_absent(self, plug):
-        """Whether a VM is proven not to be on this host: the list is complete and explains all that
-        runs, nothing is called so, and for a UUID every row's .vmx tells other ones."""
-        (inventory, processes), uuid = self.look(), plain_uuid(plug)
-        rows = inventory.rows()
-        if not inventory.complete or processes is None or inventory.rows(plug) or any(
-                each.is_called(plug, uuid) or not any(
-                    each.may_use(row.file) for row in inventory.rows(each.name))
-                for each in processes):
+        """Whether a VM not found is not on this host: the complete list explains all that runs."""
+        inventory, processes = self.look()
+        if not inventory.complete or processes is None or inventory.rows(plug):
             return False
-        values = (self.vmx_values(rows) or {}) if uuid else {}
-        told = [any((path, "uuid.bios") in values for path in vmx_paths(row.file)) for row in rows]
-        others = not uuid or all(told) and uuid not in map(plain_uuid, values.values())
-        return others and self.is_whole(processes)
+        return all(any(each.may_use(row.file) for row in inventory.rows(each.name))
+                   and not each.is_called(plug, plain_uuid(plug))
+                   for each in processes) and self.is_whole(processes)
 
     def power_states(self):
-        """[(Row, state), ...] of all VMs by a few host commands; HostdSilent where nothing is known.
-        Off only where `ps` knows the same processes and no suspend image lies there."""
+        """[(Row, state), ...]; "off" only where `ps` agrees and no suspend image lies there."""
         inventory, processes = self.look()
         if processes is None:
             raise HostdSilent("%s does not list the running VMs%s" % (self._login.host, SEE_HOSTD))
-        rows, files = inventory.rows(), {each.below_volume: each for each in processes}
-        names, namesakes = Counter(each.name for each in processes), Counter(row.name for row in rows)
-        values, states = self.vmx_values(rows) if self.is_whole(processes) else None, []
-        for row in rows:
-            own = files.get(row.file.rpartition("] ")[2])
-            called = sum(names[each] for each in spellings(row.name))
+        files, names = {each.below_volume: each for each in processes}, {p.name for p in processes}
+        rows = [(row, files.get(row.file.rpartition("] ")[2]), names & spellings(row.name))
+                for row in inventory.rows()]
+        is_whole, states = self.is_whole(processes), []
+        values = self.vmx_values([row for row, own, called in rows if not own and not called])
+        for row, own, called in rows:
             suspended = [path for path in vmx_paths(row.file)
                          if (values or {}).get((path, "checkpoint.vmstate"))]
-            is_on = own and own.is_called(row.name) and called >= namesakes[row.name]
-            states.append((row, "on" if is_on else "unknown" if (
-                own or called or suspended or values is None) else "off"))
+            is_rest = is_whole and values is not None and not (own or called or suspended)
+            is_on = own and own.is_called(row.name)
+            states.append((row, "on" if is_on else "off" if is_rest else "unknown"))
         return states
 
-    # -- what changes it; no answer to it is a proof (facts: 3.1)
-
     def switch(self, vm, state):
-        """Send power.on or power.off: "" where the host took it (status 0, no fault), else why not"""
-        (answer,) = self.ask("vim-cmd vmsvc/power.%s %s" % (state, vm.vmid),
-                             bound=self._limits["power"])
+        """Send power.on or power.off; "" where it was taken, else why not, or the VM's question."""
+        command, bound = "vim-cmd vmsvc/power.%s %s" % (state, vm.vmid), self._limits["power"]
+        (answer,) = self.ask(command, bound=bound)
         taken = answer and answer.status == 0 and not re.search(r"fault\.|failed", answer.text)
-        refusal = "" if taken else "power.%s was refused: %s" % (state, reason_in(answer))
+        why = "power.%s%s: %s" % (state, " was refused" if answer else "", reason_in(answer))
+        refusal = "" if taken else why
+        with suppress(FenceError):
+            told = self.ask("vim-cmd vmsvc/message " + vm.vmid, bound=3)[0] if refusal else None
+            form = r"(?s)Virtual machine message (\S+):\s*\n(.*)"
+            for number, text in re.findall(form, told.text) if told else ():
+                refusal = 'it waits with the question "%s"; answer with: vim-cmd vmsvc/message ' \
+                    "%s %s N" % (one_line(text, 500), vm.vmid, number)
         logging.info("%s: power.%s sent, %s", vm, state, refusal or "taken")
         return refusal
-
-    def question_of(self, vm):
-        """The question a VM waits with and how to answer it, as half a sentence, or "" """
-        (answer,) = self.ask("vim-cmd vmsvc/message " + vm.vmid, bound=3)
-        form = r"(?s)Virtual machine message (\S+):\s*\n(.*)"
-        question = answer and re.match(form, answer.text)
-        return question and (
-            'it waits with the question "%s"; answer with: vim-cmd vmsvc/message %s %s N'
-            % (one_line(question.group(2), 500), vm.vmid, question.group(1))) or ""
-
-    def processes(self, tool):
-        """The running VMs as a tool lists them, None where the list is not sound."""
-        return parse_processes(self.ask(LIST[tool], bound=5)[0])
-
-    def kill(self, tool, how, process):
-        """Kill a VM's process by soft, hard or force."""
-        (answer,) = self.ask("%s vm process kill -t %s -w %s" % (tool, how, process.world), bound=5)
-        logging.warning("%s: %s vm process kill %s sent, %s", process, tool, how,
-                        "taken" if answer and answer.status == 0 else reason_in(answer))
 
 def quote(path):
     """A path as one word for the host's shell."""
     return "'%s'" % path.replace("'", "'\\''")
 
 # --- 4. The ladder ---------------------------------------------------------------------------
-
-KILLS = ("soft", "hard", "force")
-TIME_FOR_GENTLE_KILLS = 18  # seconds; with less time left only the strongest kill is tried
 BY_TWO_WITNESSES = 'hostd says "Powered off", and no process of it runs'
 
 class PowerOff:
     """The ladder that switches one VM off for certain, climbed until that is proven or time is up.
-
     1. power.off.  2. esxcli vm process kill soft, hard, force.  3. Where hostd is silent, the same
     through localcli. A kill goes only to a process that is the VM's for certain.
 
@@ -783,33 +709,29 @@ class PowerOff:
         a missing row, a list that failed, is damaged or is empty;
         a process that was never seen, a name in `ps`, a World ID of another run.
     """
-
     def __init__(self, host, plug, may_kill):
         self._host, self._plug, self._may_kill = host, plug, may_kill
         self.vm = VM(None, plug, None, plain_uuid(plug))
-        self.proof = self.silence = None  # silence: the HostdSilent of the first look
-        self._sight = self._own = None  # the first look; the VM's own process, as last listed
+        self.proof = self._first = None  # the first look: its Sight, or the trouble it ended in
+        self._own = None  # the VM's own process, as it was last listed
         self._beside = set()  # what was listed beside it, and so is not the VM
         self._sure_path = None  # of the process that is the VM's for certain
-        self._tried, self._trouble, self._question = [], "", ""
+        self._tried, self._trouble, self._refusal = [], "", ""
 
-    def look(self, must_tell=False):
+    def look(self, must_tell):
         """The first look. Raises NoSuchVM, Final, and where it must tell whatever went wrong."""
         try:
-            sight = self._sight = self._host.sight(self._plug)
-            self.vm = sight.vm
-            self.proof = BY_TWO_WITNESSES if self._host.is_off(sight) else None
+            self._first = self._host.sight(self._plug)
+            self.vm, state, _ = self._first
+            self.proof = BY_TWO_WITNESSES if self._host.is_off(self._first) else None
         except (HostdSilent, SessionLost) as trouble:
             if must_tell:
                 raise
-            self.silence = trouble if isinstance(trouble, HostdSilent) else None
-            return self._note(str(trouble))
-        if must_tell and not self.proof and sight.state != "on":
-            raise Final("%s is %s; it is neither on nor proven off, and to switch it on could resume a "
-                        "stale node: look at it on the host, or fence it with off" % (
-                            self.vm, "suspended" if sight.state == "suspended" else
-                            '"Powered off", and the list of running VMs does not confirm it'))
-        return None
+            self._first, state = trouble, None
+            self._note(str(trouble))
+        if must_tell and not self.proof and state != "on":
+            raise Final("hostd calls %s %s, which is not proven off; on could resume a stale node: "
+                        "fence it with off" % (self.vm, state))
 
     def run(self):
         """Returns when the VM is proven off; raises Final, saying what was tried."""
@@ -821,8 +743,8 @@ class PowerOff:
                     raise
                 self._note(str(error))
             if self.proof:
-                log = logging.warning if len(self._tried) > 1 else logging.info
-                return log("%s is off: %s", self._described(), self.proof)
+                log = logging.warning if self._sure_path else logging.info  # after a kill
+                return log("%s is off: %s", self.vm, self.proof)
             if self._host.left() < 2:
                 break
             self._host.clock.sleep(min(pause, self._host.left() - 1.5))
@@ -830,11 +752,11 @@ class PowerOff:
 
     def _climb(self):
         """All rungs once, until the proof is there."""
-        silence, sight, self.silence, self._sight = self.silence, self._sight, None, None
+        first, self._first = self._first, None
         try:
-            if silence:
-                raise silence
-            self._through_hostd(sight or self._host.sight(self._plug))
+            if isinstance(first, HostdSilent):
+                raise first
+            self._through_hostd(first if isinstance(first, Sight) else self._host.sight(self._plug))
         except HostdSilent as error:
             self._note(str(error))
             self._kill_with("localcli", error.processes)
@@ -851,19 +773,17 @@ class PowerOff:
         """Rungs 1 and 2; HostdSilent where hostd is."""
         if self.vm.file not in (None, sight.vm.file) or (
                 self._own and not self._own.may_use(sight.vm.file)):
-            raise Final("%s is another VM now, %s" % (self._described(), sight.vm))
+            raise Final("%s is another VM now, %s" % (self.vm, sight.vm))
         self.vm = sight.vm
         if self._host.is_off(sight):
             self.proof = BY_TWO_WITNESSES
             return
         if sight.state != "off":
             self._watch(sight.processes)
-            refusal = self._host.switch(self.vm, "off")
+            refusal = self._refusal = self._host.switch(self.vm, "off")
             if self._poll(0 if refusal else 3, "esxcli", not refusal):
                 return
             self._note(refusal or "power.off was taken, and it is not off")
-            if refusal and not self._question:
-                self._question = self._host.question_of(self.vm)
             if sight.state == "suspended" and refusal and "power.off" in self._tried:
                 raise self._failure("it is suspended, and " + refusal)
             self._tried += ["power.off"] * ("power.off" not in self._tried)
@@ -871,40 +791,37 @@ class PowerOff:
 
     def _kill_with(self, tool, processes):
         """Rung 2 through esxcli, rung 3 through localcli; processes: as listed just before."""
-        for how in KILLS if self._may_kill else ():
-            processes = self._host.processes(tool) if processes is None else processes
+        for how in ("soft", "hard", "force") if self._may_kill else ():
+            processes = processes or parse_processes(self._host.ask(LIST[tool], bound=5)[0])
             if processes is None:
                 raise FenceError("%s does not list the running VMs" % tool)
             own = self._watch(processes)
             if own is None:
                 break
-            # the name and the path below its volume may be another VM's too
             if self.vm.file and not self._sure_path and self._host.lies_on(self.vm, own) is False:
-                raise Final("%s is not killed: it lies on another datastore than %s" % (own, self.vm))
+                raise Final("%s is not killed: its datastore is not that of %s" % (own, self.vm))
             self._sure_path = own.path
-            if how == KILLS[-1] or self._host.left() > TIME_FOR_GENTLE_KILLS:
+            if how == "force" or self._host.left() > 18:  # seconds
                 rung = "%s kill %s" % (tool, how)
                 self._tried += [rung] * (rung not in self._tried)
-                self._host.kill(tool, how, own)
+                command = "%s vm process kill -t %s -w %s" % (tool, how, own.world)
+                told = reason_in(self._host.ask(command, bound=5)[0])
+                logging.warning("%s: %s sent, %s", own, rung, told)
                 processes = None
                 if self._poll(3, tool):
                     return
         self._poll(3, tool)
 
     def _watch(self, processes):
-        """The VM's own process or None; remembers it, and what runs beside it. It has the path that
-        was sure before; else the name, and the path and UUID that hostd told, if it did."""
-        vm = self.vm
-        if self._sure_path:
-            own = named = [each for each in processes or [] if each.path == self._sure_path]
-        else:
-            uuid = None if vm.file else vm.uuid
-            named = [each for each in processes or [] if each.is_called(vm.name, uuid)]
-            own = [each for each in named
-                   if vm.file is None or each.may_use(vm.file) and each.uuid == vm.uuid]
+        """The VM's own process or None: of the sure path, or of its name, path and UUID."""
+        vm, sure = self.vm, self._sure_path
+        named = [each for each in processes or [] if (each.path == sure if sure else each.is_called(
+            vm.name, None if vm.file else vm.uuid))]
+        own = [each for each in named if sure or vm.file is None
+               or each.may_use(vm.file) and each.uuid == vm.uuid]
         if len(named) > 1 or len(own) != len(named):
-            raise Final("%s: which running VM that is, is not certain: %s; nothing more was killed"
-                        % (vm, " or ".join(map(str, named))))
+            raise Final("%s is not certain: is it %s? Nothing more was killed" % (
+                vm, " or ".join(map(str, named))))
         if own:
             self._own, self._beside = own[0], self._beside.union(processes) - set(own)
         return own[0] if own else None
@@ -937,85 +854,71 @@ class PowerOff:
                 return False
         return True
 
-    def _described(self):
-        return "%s%s" % (self.vm, ", world %s" % self._own.world if self._own else "")
-
     def _note(self, trouble):
         if not self._trouble or self._host.left() > 1:  # else what fails, fails for want of time
             log = logging.info if trouble == self._trouble else logging.warning
-            log("%s is not off yet: %s", self._described(), trouble)
+            log("%s is not off yet: %s", self.vm, trouble)
             self._trouble = trouble
 
     def _failure(self, cause=None):
         return Final("%s is not proven off: %s; tried: %s; switch it off on the host itself" % (
-            self._described(), self._question or cause or self._trouble,
+            self.vm, cause or self._refusal or self._trouble,
             ", ".join(self._tried) or "nothing could be sent"))
 
 def power_on(host, vm):
-    """Switch a VM on that is off, and see that it is on; Final with the host's reason. power.on may
-    lie either way, and hangs while the VM waits with a question (facts: 3.1, 3.2)."""
-    try:
+    """Switch a VM on and see that it is; power.on may lie, or wait with a question (facts: 3.2)."""
+    refusal = "the connection broke"
+    with suppress(SessionLost):
         refusal = host.switch(vm, "on")
-    except SessionLost as lost:
-        refusal = str(lost)
     until = host.clock.monotonic() + (0 if refusal else 3)
     while host.look_at(vm).state != "on":
         if host.clock.monotonic() >= until or host.left() < 1:
             raise Final("%s could not be switched on: %s; look at its events on the host" % (
-                vm, host.question_of(vm) or refusal or "power.on was taken, and it stays off"))
+                vm, refusal or "power.on was taken, and it stays off"))
         host.clock.sleep(0.5)
     logging.info('%s is on: hostd says "Powered on"', vm)
 
 # --- 5. The agent ----------------------------------------------------------------------------
-
 # seconds from the start to the verdict, with the end of the interpreter taken off; a delay is added
-VERDICT = {"off": 43.5, "on": 43.5, "reboot": 53.5}
-VERDICT_OF_READING = 19.0
+VERDICT = {"off": 43.5, "on": 43.5, "reboot": 53.5}  # the rest: 19
 LIMITS = {"login": 20, "shell": 8, "power": 12}  # seconds
 
-DEVICE_OPTIONS = ["ipaddr", "login", "passwd", "cmd_prompt", "secure", "port", "missing_as_off",
-                  "known_hosts", "no_kill"]
+DEVICE_OPTIONS = ("ipaddr login passwd cmd_prompt secure port missing_as_off known_hosts "
+                  "no_kill").split()
 WITHIN = "Seconds %s, within the time of the whole action"
 DESCRIPTIONS = {
     "port": ("-n, --plug=[name]", "Display name of the VM, letter for letter, or its BIOS UUID"),
     "known_hosts": ("--known-hosts=[file]", "Accept only a host key that stands in this file"),
-    "no_kill": ("--no-kill", "Never kill the VM's process where power.off fails; for those who "
-                "prefer a failed fencing to a VM killed behind hostd's back"),
+    "no_kill": ("--no-kill", "Never kill the VM's process: where power.off fails, fencing fails"),
     "login_timeout": ("--login-timeout=[seconds]", WITHIN % "for the login"),
     "shell_timeout": ("--shell-timeout=[seconds]", WITHIN % "for one question to the host"),
     "power_timeout": ("--power-timeout=[seconds]", WITHIN % "for the host to answer one power.off"),
     "power_wait": ("--power-wait=[seconds]", WITHIN % "to wait after each off and on"),
-    "cmd_prompt": ("-c, --command-prompt=[prompt]", "Without effect, kept for fence_ESXi's users"),
-}
-WORD = (r"[^\s'\"-][^\s'\"]*", "one word, no quotes, no leading dash")
-NUMBER = (r"[0-9]{1,6}", "a whole number")
-FORMS = {
-    "--ip": WORD, "--username": WORD, "--delay": NUMBER, "--power-wait": NUMBER,
-    "--login-timeout": NUMBER, "--shell-timeout": NUMBER, "--power-timeout": NUMBER,
-    "--ipport": (r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]"
-                 "|6553[0-5]", "a port number from 1 to 65535"),
-    "--known-hosts": (r'(?:[^"\n%$]|\$(?!\{))*', "no quotes, no % and no ${")}  # ssh expands them
+    "cmd_prompt": ("-c, --command-prompt=[prompt]", "Without effect, kept for fence_ESXi's users")}
+FORMS = (  # what ssh, or int(), would read as something else is not usable
+    ("ip username", r"[^\s'\"-][^\s'\"]*", "one word, no quotes, no leading dash"),
+    ("delay power_wait login_timeout shell_timeout power_timeout", "[0-9]{1,6}", "a whole number"),
+    ("ipport", "(?!0|6553[6-9]|655[4-9].|65[6-9]..|6[6-9]...|[7-9]....)[0-9]{1,5}", "a port"),
+    ("known_hosts", r'(?:[^"\n%$]|\$(?!\{))*', "no quotes, no % and no ${"))
 LONG_DESCRIPTION = (
-    "fence_esxi fences virtual machines on a standalone VMware ESXi host. It logs in by SSH and runs "
-    "vim-cmd there, which works with the free licence too, which refuses the API clients that "
-    "fence_vmware_soap and fence_vmware_rest use.\n\n"
-    "The plug is the display name of the VM, letter for letter, or its UUID; never a Vmid. Where the "
-    "node has another name than the VM, map it: pcmk_host_map=node1:web-1. A name with a blank "
-    "cannot stand there; use the UUID (uuid.bios in the .vmx file).\n\n"
-    "A VM is off only where two witnesses say so, hostd and the list of running VMs: where power.off "
-    "is not enough, the VM's process is killed, by esxcli and, where hostd is silent, by localcli. A "
-    "suspended VM is neither on nor off: status and on are an error, off and reboot power it off. A "
-    "VM that the host does not list is an error, unless missing_as_off is set and the list is "
-    "complete and explains every VM that runs.\n\n"
-    "Off and on end with a verdict within 45 seconds, reboot within 55, the rest within 20; a delay "
-    "is added. The exit status is 0 for done or on, 2 when status finds the VM off, else 1.\n\n"
-    "Before the first fencing, and after every update of ESXi, run esxi-fence-check(8). See also "
+    "fence_esxi fences virtual machines on a standalone VMware ESXi host, by SSH and vim-cmd: the "
+    "free licence refuses the API clients that fence_vmware_soap and fence_vmware_rest use.\n\n"
+    "The plug is the display name of the VM, letter for letter, or its UUID (uuid.bios in the .vmx)"
+    "; not a Vmid. Name the node in pcmk_host_list, or map it, as in pcmk_host_map=node1:web-1: to "
+    "be asked for its list a device needs a host that answers.\n\n"
+    "A VM is off only where two witnesses say so, hostd and the list of running VMs. If power.off "
+    "is not enough, its process is killed, by esxcli and, where hostd is silent, localcli. For a "
+    "suspended VM status and on are an error, off and reboot power it off. A VM not listed is an "
+    "error, unless missing_as_off is set and the list is complete and explains all that runs.\n\n"
+    "Off and on end with a verdict within 45 seconds, reboot within 55, all else within 20, delay "
+    "added. The exit status is 0 for done or on, 2 when status finds the VM off, else 1.\n\n"
+    "Run esxi-fence-check(8) before the first fencing and after every update of ESXi. See also "
     "esxi-fence-key(8), for a key that can do nothing but fence its own VMs.")
 
 def define_options():
     """Adapt the library's options to this agent and add its own."""
-    all_opt["known_hosts"] = {"getopt": ":", "longopt": "known-hosts", "required": "0", "order": 200}
-    all_opt["no_kill"] = {"getopt": "", "longopt": "no-kill", "required": "0", "order": 200}
+    for key, name, form in (("known_hosts", "known-hosts", ":"), ("no_kill", "no-kill", "")):
+        all_opt[key] = {"getopt": form, "longopt": name, "required": "0", "order": 200}
     all_opt["secure"]["default"] = "1"
     for kind, seconds in LIMITS.items():
         all_opt[kind + "_timeout"]["default"] = str(seconds)
@@ -1028,56 +931,46 @@ def is_true(options, name):
 
 def login_of(options, given):
     """The Login that the options mean; raises Final where one cannot be used as it was given."""
-    for name, (form, wanted) in FORMS.items():
-        value = str(given[name] if name in given else options.get(name) or "0")
-        if value != "0" and not re.match("(?:%s)\\Z" % form, value):
-            key = name.lstrip("-").replace("-", "_")
-            raise Final("%s=%s is not usable; give %s" % (key, show(value), wanted))
+    for names, form, wanted in FORMS:
+        for name in names.split():
+            option = "--" + name.replace("_", "-")
+            if option in given and not re.match("(?:%s)\\Z" % form, str(given[option])):
+                raise Final("%s=%s is not usable; give %s" % (name, show(given[option]), wanted))
     secret, key = options.get("--password"), options.get("--identity-file")
     if not secret and not key:
-        raise Final("the password is empty; set password= or password_script=, or use a key with "
-                    "identity_file=")
+        raise Final("the password is empty; set password= or password_script=, or identity_file=")
     if re.search(r"[\x00-\x1f\x7f]", secret or ""):
         raise Final("the password holds a control character, which ssh cannot be given")
     return Login(ssh_argv(options), options["--username"], options["--ip"],
                  str(options.get("--ipport") or "22"), secret, key, options.get("--known-hosts"))
 
 class Agent:
-    """The callbacks the fencing library calls with (connection, options); the connection is ours.
-    given: the options as they came, before the library set the time limits to 0 under Pacemaker."""
-
+    """The callbacks of the library. given: the options before it set the time limits to 0."""
     def __init__(self, options, given, session, clock, started):
         self._options, self._action, self._clock = options, options["--action"], clock
         self._cuts = self._action in ("off", "reboot")
-        login, limits = login_of(options, given), {
-            kind: int(given.get("--%s-timeout" % kind) or 0) or seconds
-            for kind, seconds in LIMITS.items()}
         self._start = started + (int(options.get("--delay") or 0) if self._cuts else 0)
-        self.host = EsxiHost(login, limits, self._due(self._action), self._action not in VERDICT,
-                             session, clock)
+        self.host = EsxiHost(login_of(options, given), {
+            kind: int(given.get("--%s-timeout" % kind) or 0) or seconds for kind, seconds in
+            LIMITS.items()}, self._due(self._action), self._action not in VERDICT, session, clock)
         self._ladders = {}  # of each plug; None: missing_as_off says that it is off
         self._todo = []  # the plugs that are to be switched yet
 
     def _due(self, action):
-        """When the verdict of an action is due; the library waits power_wait after each plug."""
-        waits = {"off": 1, "on": 1, "reboot": 2}.get(action, 0) * len(
-            self._options.get("--plugs") or [""]) * int(self._options.get("--power-wait") or 0)
-        return self._start + VERDICT.get(action, VERDICT_OF_READING) - waits
+        """When the verdict of an action is due; the library waits power_wait after off and on."""
+        waits = int(self._options.get("--power-wait") or 0) * (1 + (action == "reboot"))
+        return self._start + VERDICT.get(action, 19.0) - waits * (action in VERDICT)
 
     def get_power(self, _, options):
-        """ "off" of the plug only by two witnesses, or where missing_as_off is set and the VM is proven
-        absent. Else "on", or an error; for off and reboot the ladder has the last word."""
+        """ "off" of the plug only by two witnesses, or where missing_as_off is set and the VM is
+        proven absent. Else "on", or an error; for off and reboot the ladder has the last word."""
         plug = options["--plug"]
         if not plug.strip():
             raise Final("plug= is empty; give the display name of a VM, as -o list shows it")
-        silences = [each.silence for each in self._ladders.values() if each and each.silence]
-        ladder = PowerOff(self.host, plug, not is_true(options, "--no-kill"))
-        self._ladders[plug] = ladder
+        ladder = self._ladders[plug] = PowerOff(self.host, plug, not is_true(options, "--no-kill"))
         try:
-            if self._cuts and silences:  # when another plug was looked at
-                ladder.silence = silences[0]
-            else:
-                ladder.look(must_tell=not self._cuts)
+            ladder.look(not self._cuts)
+            return "off" if ladder.proof else "on"
         except NoSuchVM as missing:
             if is_true(options, "--missing-as-off"):
                 if self.host.is_absent(plug):
@@ -1086,29 +979,24 @@ class Agent:
                     return "off"
                 missing.args = ("%s; and missing_as_off cannot be used, because that the VM is not "
                                 "on the host is not certain" % missing,)
-            uuid = plain_uuid(plug)
-            if missing.inventory.complete or not self._cuts or not any(
-                    each.is_called(plug, uuid) for each in missing.processes or ()):
-                raise missing
+            runs = [p for p in missing.processes or () if p.is_called(plug, plain_uuid(plug))]
+            if missing.inventory.complete or not self._cuts or not runs:
+                raise
             return "on"  # the host cannot read it, and yet it runs
-        return "off" if ladder.proof else "on"
 
     def set_power(self, _, options):
-        """Switch the plug off for certain, or on. One of several shares the time with the others, and
-        does not keep them from being switched where it fails."""
+        """Switch the plug off for certain, or on. Several share the time; none stops another."""
         plug, cuts, now = options["--plug"], options["--action"] == "off", self._clock.monotonic()
         self._todo = self._todo or list(options["--plugs"])
-        due = self._due("off" if cuts else self._action)
-        self.host.deadline = now + (due - now) / len(self._todo)
+        left = self._due("off" if cuts else self._action) - now
+        self.host.deadline = now + left / len(self._todo)
         self._todo, ladder = self._todo[1:], self._ladders[plug]
         try:
-            if cuts and ladder:  # else it is absent, as missing_as_off wants it
-                if len(self._ladders) > 1:  # what was seen before other plugs were cut is stale
-                    ladder = PowerOff(self.host, plug, not is_true(options, "--no-kill"))
-                ladder.run()
-                self._ladders[plug] = ladder
-            elif not cuts:
+            if not cuts:
                 self._switch_on(plug, ladder)
+            elif ladder:  # else it is absent, as missing_as_off wants it
+                ladder.run()
+            return True
         except FenceError as failure:
             done = "; it was off for certain, so the fencing itself is done"
             failure.args = (str(failure) + done * (self._cuts and not cuts),)
@@ -1116,19 +1004,14 @@ class Agent:
                 raise
             logging.error("%s", failure)
             return False
-        return True
 
     def _switch_on(self, plug, ladder):
-        if ladder is None or ladder.proof != BY_TWO_WITNESSES:
-            ladder = PowerOff(self.host, plug, False)
-            ladder.look(must_tell=True)
-        try:
-            if ladder.proof:
-                power_on(self.host, ladder.vm)
-        except NoSuchVM as missing:  # it has another Vmid now
-            logging.info("%s", missing)
-            ladder.look(must_tell=True)
-            power_on(self.host, ladder.vm)
+        for is_known in (ladder and ladder.proof == BY_TWO_WITNESSES, False):
+            if not is_known:
+                ladder = PowerOff(self.host, plug, False)
+                ladder.look(True)
+            with suppress(NoSuchVM):  # it has another Vmid now
+                return power_on(self.host, ladder.vm) if ladder.proof else None
 
     def get_list(self, _, options):
         """{name: (Vmids, power state)}; asks for power states only where list-status wants them."""
@@ -1138,10 +1021,8 @@ class Agent:
             inventory, processes = self.host.look()
             states = [(row, None) for row in inventory.rows()]
             if not states or inventory.skipped or processes is None:
-                logging.warning("%s: VMs listed: %d, skipped: %d, list of those that run: %s; look at "
-                                "the rights of user %s, and at the datastores", options["--ip"],
-                                len(states), len(inventory.skipped),
-                                "damaged" if processes is None else "sound", options["--username"])
+                logging.warning("VMs listed: %d, skipped: %d, running: %s; see datastores, rights",
+                                len(states), len(inventory.skipped), processes and len(processes))
         outlets = {}
         for row, state in states:
             vmids, known = outlets.get(row.name, ("", state))
@@ -1149,16 +1030,13 @@ class Agent:
             outlets[row.name] = (vmids, state if state == known else "unknown")
         return outlets
 
-class CleanLog(logging.Filter):
-    """Keeps from the log what must not be there: unprintable text, and values of unknown options"""
-    def filter(self, record):
-        # the library quotes what it does not understand, which may be a misspelt password
-        text = re.sub(r"(?s)(unknown option ')([\w-]+=)?.*|(Unused arguments on command line).*",
-                      r"\1\2\3...", record.getMessage())
-        # the system log refuses what is not valid text
-        record.msg = text.encode("utf-8", "backslashreplace").decode("utf-8").rstrip("\n")
-        record.args = ()
-        return True
+def clean(record):
+    """Keep out of the log misspelt options, which may hold a password, and invalid text."""
+    text = re.sub(r"(?s)(unknown option ')([\w-]+=)?.*|(Unused arguments on command line).*",
+                  r"\1\2\3...", record.getMessage())
+    record.msg = text.encode("utf-8", "backslashreplace").decode("utf-8").rstrip("\n")
+    record.args = ()
+    return True
 
 def use_utf8():
     """Make arguments and standard streams UTF-8: Pacemaker starts agents in the C locale."""
@@ -1174,8 +1052,7 @@ def use_utf8():
             "backslashreplace" if name == "stderr" else "surrogateescape")))
 
 def carry_out(options, given=None, session=Session, clock=time, started=None):
-    """Carry out the action; the exit status. Raises FenceError. given: the options as they came;
-    session, clock: what talks to the host, and what tells the time; started: when, on that clock."""
+    """Carry out the action by what talks to the host and tells the time; the exit status."""
     agent = Agent(options, options if given is None else given, session, clock,
                   clock.monotonic() if started is None else started)
     try:
@@ -1187,7 +1064,7 @@ def carry_out(options, given=None, session=Session, clock=time, started=None):
 def main():
     """The agent as a program: options from the command line or stdin, the verdict as exit status"""
     use_utf8()
-    logging.getLogger().addFilter(CleanLog())
+    logging.getLogger().addFilter(clean)
     atexit.register(atexit_handler)
     try:
         define_options()

@@ -22,6 +22,8 @@ class Login:
     banner: text sent before authentication.
     drop_connections: how many of the next connections are closed before the SSH banner, as
         MaxStartups does; drop_text: what they are sent first.
+    max_startups: "3:50:10", as in sshd_config: where 3 connections have not logged in yet, the next
+        is closed so with a chance of 50 in 100, rising to all at 10; "": none.
     banner_delay, auth_delay: seconds before the SSH banner and before each password's verdict.
     lock_after: wrong passwords that lock the account, 0: never; lock_seconds: for how long.
     locked_answer: what a locked account's right password gets: "denied" (as a wrong one), "tally"
@@ -44,6 +46,7 @@ class Login:
     banner: str = ""
     drop_connections: int = 0
     drop_text: str = ""
+    max_startups: str = ""
     banner_delay: float = 0.0
     auth_delay: float = 0.0
     lock_after: int = 5

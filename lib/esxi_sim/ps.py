@@ -40,11 +40,22 @@ async def run(world: World, out: Output, arguments: List[str]) -> int:
     if arguments:  # open: usage and status (facts: 6a has the first line)
         out.err("ps: invalid option -- '%s'\n" % arguments[0].lstrip("-"))
         return 1
-    rows = [*_other_worlds(world.release)]
-    for process in world.inventory.worlds_left():
-        rows += _rows_of(process.world, process.cartel, process.name, world.release)
-    out.out(_laid_out(rows))
+    processes = tuple((process.world, process.cartel, process.name)
+                      for process in world.inventory.worlds_left())
+    out.out(_table(processes, world.inventory.next_number, world.release))
     return 0
+
+
+@functools.lru_cache(maxsize=4096)
+def _table(processes: Tuple[Tuple[int, int, str], ...], youngest: int, release: Release) -> str:
+    """The whole answer, in the order of the numbers, the worlds of this login last: they are the
+    youngest of the host (made up; facts: 6a has no whole list)."""
+    rows = [_HEADER, *_other_worlds(release)]
+    for process in processes:
+        rows += _rows_of(*process, release)
+    rows += [(str(number), str(number), name)
+             for number, name in enumerate(("sshd", "sh", "ps"), youngest)]
+    return _laid_out(rows)
 
 
 @functools.lru_cache(maxsize=None)
@@ -65,7 +76,6 @@ def _rows_of(world: int, cartel: int, name: str, release: Release) -> Tuple[Row,
 
 def _laid_out(rows: List[Row]) -> str:
     """A column is as wide as its widest cell; columns are two blanks apart (facts: 6a)."""
-    rows = [_HEADER, *rows]
     wids, cids, names = zip(*rows)
     layout = "%%-%ds  %%-%ds  %%s" % (max(map(len, wids)), max(map(len, cids)))
     return "\n".join([layout % row for row in zip(wids, cids, names)]) + "\n"

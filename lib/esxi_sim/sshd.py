@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import random
 import socket
 from typing import Any, Callable, Coroutine, Dict, Optional, Set
 
@@ -47,6 +48,7 @@ class Connection(asyncssh.SSHServer):
         self._accounts = sshd.accounts
         self.addresses = ""
         self.user = ""
+        self.authenticated = False
         self._sshd = sshd
         self._ssh: Any = None
         self._peer = ""
@@ -90,6 +92,7 @@ class Connection(asyncssh.SSHServer):
         return True
 
     def auth_completed(self) -> None:
+        self.authenticated = True
         if self._by_key:
             self._accounts.key_accepted(self.user)
 
@@ -167,6 +170,7 @@ class SSHD:
         self.sessions: Dict[int, ShellSession] = {}
         self.key = new_host_key(shell.login.host_key)
         self._numbers = itertools.count(1)
+        self._chance = random.Random(1)  # the same in every run
         self._listener: Optional[socket.socket] = None
         self._accepting: Optional[asyncio.Task] = None
         self._welcomes: Set[asyncio.Task] = set()
@@ -228,11 +232,23 @@ class SSHD:
             self._welcomes.add(task)
             task.add_done_callback(self._welcomes.discard)
 
+    def _drops(self) -> bool:
+        """Whether a new connection is closed before the SSH banner, as MaxStartups does."""
+        login = self.shell.login
+        if login.drop_connections > 0:
+            login.drop_connections -= 1
+            return True
+        if not login.max_startups:
+            return False
+        begin, rate, full = map(int, login.max_startups.split(":"))
+        waiting = sum(not connection.authenticated for connection in self.connections)
+        chance = rate + (100 - rate) * (waiting - begin) / (full - begin)
+        return waiting >= begin and self._chance.random() * 100 < chance
+
     async def _welcome(self, client: socket.socket) -> None:
         login = self.shell.login
         self.connections_seen += 1
-        if login.drop_connections > 0:
-            login.drop_connections -= 1
+        if self._drops():
             client.setblocking(False)
             await asyncio.get_running_loop().sock_sendall(client, login.drop_text.encode())
             client.close()

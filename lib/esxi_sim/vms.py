@@ -196,9 +196,9 @@ class Inventory:
     """All VMs, those hostd knows by their Vmids, and everything that happens to their power.
 
     vms: the registered ones. events: every change of power so far. owners: whose process each
-    World ID ever given out was. on_power is called at each change of power with (vm, event),
-    on_file with the VM whenever its .vmx has changed; they must be quick. reuse_worlds says whether
-    numbers of processes that ended are given out again.
+    World ID ever given out was. next_number: of the next world that starts. on_power is called at
+    each change of power with (vm, event), on_file with the VM whenever its .vmx has changed; they
+    must be quick. reuse_worlds says whether numbers of processes that ended are given out again.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -213,7 +213,7 @@ class Inventory:
         self._dying: List[tuple[Process, float]] = []
         self._freed: List[tuple[int, int]] = []
         self._next_vmid = 1
-        self._next_number = 2097158
+        self.next_number = 2097158
 
     # -- who is there ----------------------------------------------------------------------
 
@@ -304,9 +304,9 @@ class Inventory:
         if self._freed and self.reuse_worlds():
             world, cartel = self._freed.pop(0)
         else:
-            cartel = self._next_number
+            cartel = self.next_number
             world = cartel + _CARTEL_TO_WORLD[len(self.owners) % len(_CARTEL_TO_WORLD)]
-            self._next_number = world + _ROWS_OF_A_PROCESS
+            self.next_number = world + _ROWS_OF_A_PROCESS
         vm.process = Process(world, cartel, vm.name, vm)
         self.owners[world] = vm
 

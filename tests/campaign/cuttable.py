@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Optional
 
+from .generator import shortens_a_list
 from .schedule import Schedule
 
 # seconds of trouble that leave time for a whole climb of the ladder and its proof
@@ -32,8 +33,9 @@ def is_cuttable(schedule: Schedule) -> bool:
       answers, through localcli where it does not.
     - The proof can be had. Where hostd answers: its word, beside one sound list of processes, by
       localcli or esxcli. Where it does not: localcli's list, and the VM's own process was there to
-      be seen. And in both cases `ps` as VMware's, or another VM whose process shows that the list
-      is alive. A UUID only the process tells, where the files cannot be read.
+      be seen: no list is shortened that might have shown it. And in both cases `ps` as VMware's;
+      else, where hostd answers, both lists, and where it does not, another VM whose process shows
+      that the list is alive. A UUID only the process tells, where the files cannot be read.
     - It stays off long enough to be seen: it is not on again, more than once or unseen by hostd,
       before there was time for a proof (3 s, once hostd noticed and ps shows it no more).
     - The rest of the trouble does not eat up the time: each silence costs what the agent waits for
@@ -106,13 +108,15 @@ def _is_way_open(schedule: Schedule) -> bool:
     if schedule.neighbours == 0 and "ps" in closed:
         return False
     if hostd:
-        way = (esxcli or localcli) and (
-            _obeys_power_off(schedule) or _obeys_kill(schedule) and esxcli)
+        is_listed = esxcli and localcli if "ps" in closed else esxcli or localcli
+        way = is_listed and (_obeys_power_off(schedule) or _obeys_kill(schedule) and esxcli)
         # hostd comes late, or leaves before its last word: then the others must prove it
         return bool(way) and _trouble(schedule) <= TIME_FOR_TROUBLE
     if schedule.power != "on" or not localcli:
         return False
-    way = _obeys_kill(schedule)
+    was_seen = not (schedule.hostd_after or "ps" in closed) or not any(
+        map(shortens_a_list, schedule.bad))
+    way = _obeys_kill(schedule) and was_seen
     return way and _trouble(schedule) <= TIME_FOR_TROUBLE
 
 
@@ -157,14 +161,16 @@ def _obeys_kill(schedule: Schedule) -> bool:
 def _trouble(schedule: Schedule) -> float:
     """Seconds that are lost, at the most that can be expected."""
     vm, seconds = schedule.vm, 0.0
+    waits = min(vm.get("off_seconds", 12.0), 14.0) + 1 if vm.get("off") in (
+        "hangs", "hangs_after", "late") else 0.0
     for _, what, times, _ in schedule.bad:
         is_silence = what in ("hang", "hang_after", "silent", "dead")
-        seconds += min(times, 3) * (11.0 if is_silence else 1.5)
+        is_cut = what in ("before_run", "before", "middle", "after")  # the ladder from its foot
+        seconds += min(times, 3) * (11.0 if is_silence else 1.5 + is_cut * waits)
     if schedule.hostd != "up":
         seconds += min(schedule.hostd_seconds or 99, 11.0)
-    if vm.get("off") in ("hangs", "hangs_after", "late"):
-        seconds += min(vm.get("off_seconds", 12.0), 14.0) + 1
     seconds += vm.get("kill_seconds", 0) + vm.get("stale_seconds", 0) + vm.get("ps_seconds", 0)
+    seconds += waits
     if schedule.host.get("localcli") == "hung" or schedule.host.get("ps") == "hung":
         seconds += 11.0
     if schedule.datastore == "dead":

@@ -7,8 +7,8 @@ import time
 from typing import Dict, List
 
 from esxi_sim import Host
+from fence_runner import fence
 
-from .agent_process import fence
 from .oracle import Run, Verdict, judge
 from .schedule import Schedule
 from .stage import Stage
@@ -43,9 +43,10 @@ def _run_agents(host: Host, stage: Stage) -> List[Run]:
     def run(number: int, action: str, later: float) -> None:
         time.sleep(later)
         plug = None if action in ("list", "list-status", "monitor") else stage.plug()
-        done = fence(host, action, plug, service=schedule.service, **options)
-        runs[number] = Run(done.status, done.out, done.err, done.started, done.ended, done.seconds,
-                           SLACK + done.starved)
+        way = "pacemaker" if schedule.service else "stdin"
+        done = fence(host, action, plug, way, **options)
+        runs[number] = Run(done.status, done.stdout, done.stderr, done.started, done.ended,
+                           done.seconds, SLACK + done.starved)
 
     second = threading.Thread(target=run, args=(1, *(schedule.second or ("", 0.0))))
     if schedule.second:

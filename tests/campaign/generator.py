@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 from .schedule import Schedule, damage_of
 
@@ -19,6 +20,10 @@ DAMAGES = {"empty": 14, "half": 14, "garbage": 8, "hang": 10, "hang_after": 3, "
            "middle": 7, "after": 7, "silent": 4, "dead": 2}
 # for good: more than any run asks
 FOR_GOOD = 999
+LISTS = ("localcli vm process list", "esxcli vm process list")
+# what leaves less of a list, so that it still may look whole; what makes `ps` seem not to be there
+SHORTENING = ("empty", "half")
+NO_ANSWERS = ("absent", "hang", "hang_after", "silent", "dead")
 # what power.getstate might say that is not the state it seems to be
 MISLEADING_STATES = (
     "Powered off\n",
@@ -54,29 +59,45 @@ def schedule_of(seed: int, number: int) -> Schedule:
         schedule.host["localcli_layout"] = random.choice(("closed", "esxcli", "esxcli"))
     for _ in range(_pick(random, HOW_MANY_TROUBLES)):
         _pick(random, TROUBLES)(random, schedule)
-    _keep_it_tellable(schedule)
+    _keep_it_knowable(schedule)
     return schedule
 
 
-def _keep_it_tellable(schedule: Schedule) -> None:
+def _keep_it_knowable(schedule: Schedule) -> None:
     """Take out what no agent could know.
 
     Where hostd is silent, the VM that runs is the one a name or UUID means: so there is no other
-    bearer of it than the VM itself, unless that runs and keeps its name. And not both of the lists
-    of processes are taken away, or made to lie in the same way, for good; nor hostd and a list at
-    once: half a list may look whole, and of an invalid VM hostd says "Powered off".
+    bearer of it than the VM itself, unless that runs and keeps its name; and none comes where
+    another agent may just have switched the VM off. And not both of the lists of processes are
+    taken away, or made to lie in the same way, for good; nor hostd and a list at once: half a list
+    may look whole, and of an invalid VM hostd says "Powered off". Where there is no `ps` of
+    VMware's, or it does not answer, the two lists are all there is beside hostd: no real host is
+    known to be so, and then one answer of theirs at most is spoilt.
     """
     does = {what for what, _ in schedule.admin}
-    if schedule.power != "on" or does & {"off", "suspend", "rename"}:
-        bearers = ["registered", "unlisted", "invalid", "rename neighbour"]
-        if "uuid" in schedule.plug:
-            bearers += ["copy", "unlisted copy"]
-        schedule.twin = "" if schedule.twin in bearers else schedule.twin
+    bearers = ["registered", "unlisted", "invalid", "rename neighbour"]
+    if "uuid" in schedule.plug:
+        bearers += ["copy", "unlisted copy"]
+    runs_on = schedule.power == "on" and not does & {"off", "suspend", "rename"}
+    if not runs_on and schedule.twin in bearers:
+        schedule.twin = ""
+    if not runs_on or schedule.second and (schedule.hostd != "up" or schedule.bad):
         schedule.admin = [entry for entry in schedule.admin if entry[0] not in bearers]
     if schedule.invalid or schedule.invalid_after or schedule.vm.get("refusal_invalidates"):
         schedule.bad = [entry for entry in schedule.bad if entry[1] != "half"]
-    if schedule.host.get("ps", "up") != "up" or any(c == "^ps" for c, *_ in schedule.bad):
-        schedule.bad = [entry for entry in schedule.bad if entry[1] != "half" or entry[2] == 1]
+    spoilt = [entry for entry in schedule.bad if shortens_a_list(entry)]
+    if _may_lack_ps(schedule) and sum(entry[2] for entry in spoilt) > 1:
+        schedule.bad = [entry for entry in schedule.bad if entry not in spoilt]
+
+
+def shortens_a_list(entry: Tuple[Any, ...]) -> bool:
+    """Whether damage may leave less of a list of processes, so that it still looks whole."""
+    return entry[1] in SHORTENING and any(re.search(entry[0], each) for each in LISTS)
+
+
+def _may_lack_ps(schedule: Schedule) -> bool:
+    return schedule.host.get("ps", "up") != "up" or any(
+        re.search(command, "ps") and what in NO_ANSWERS for command, what, *_ in schedule.bad)
 
 
 def _pick(random: Random, weights: Dict[Any, int]) -> Any:

@@ -12,8 +12,10 @@ What is a lie. The agent's word is held against the power of the VM in every mom
   it during the run and hostd was not there to say so: the process that was seen is gone from two
   lists, all that fencing wants is true, and nothing on the host could have told more. It is
   suspended and not registered, and missing_as_off says that what is not on the host is off; there
-  is no VM left that power.on could resume. And hostd has lost its configuration: then hostd itself
-  says "Powered off", no process contradicts it, and power.on does nothing.
+  is no VM left that power.on could resume. The same where the list of VMs was cut at the end of a
+  line: a VM that is missing from it and has no process, off or suspended, runs no code. And hostd
+  has lost its configuration: then hostd itself says "Powered off", no process contradicts it, and
+  power.on does nothing.
 - "off" of a plug that is nobody's is a lie unless missing_as_off, by its value, means yes: "0" and
   "no" mean no.
 - A plug given as vc.uuid, or by a name that another administrator changes during the run, means the
@@ -178,14 +180,25 @@ def _was_off(stage: Stage, vm: VM, powers: List[str]) -> bool:
     if "suspended" not in powers:
         return False
     was_suspended_meanwhile = "on" in powers and not _hostd_was_heard(stage.schedule)
-    is_absent = stage.schedule.means_yes and not vm.registered
-    return was_suspended_meanwhile or is_absent or vm.invalid
+    is_absent = stage.schedule.means_yes and (not vm.registered or _may_be_cut(stage.schedule))
+    return was_suspended_meanwhile or is_absent or _may_be_invalid(stage.schedule)
+
+
+def _may_be_cut(schedule: Schedule) -> bool:
+    """Whether the list of VMs may have ended too early, at the end of a line."""
+    return any(what == "half" and re.search(command, "vim-cmd vmsvc/getallvms")
+               for command, what, *_ in schedule.bad)
 
 
 def _hostd_was_heard(schedule: Schedule) -> bool:
     """Whether hostd could say all the time what it knows of the VM."""
-    return not (schedule.hostd != "up" or schedule.bad or schedule.invalid
-                or schedule.invalid_after is not None or schedule.vm.get("refusal_invalidates"))
+    return not (schedule.hostd != "up" or schedule.bad or _may_be_invalid(schedule))
+
+
+def _may_be_invalid(schedule: Schedule) -> bool:
+    """Whether hostd loses the configuration of the VM, and so calls it "Powered off"."""
+    return bool(schedule.invalid or schedule.invalid_after is not None
+                or schedule.vm.get("refusal_invalidates"))
 
 
 def _lie_in_list(stage: Stage, run: Run, history: History, vms: List[VM]) -> str:

@@ -34,13 +34,12 @@ from campaign.mutants import MUTANTS, mutated  # noqa: E402
 from campaign.oracle import Verdict  # noqa: E402
 from campaign.schedule import Schedule  # noqa: E402
 from campaign.shrink import kind_of, shrunk  # noqa: E402
+from campaign.tellable import failure_of, is_tellable  # noqa: E402
 
 # how many schedules a process takes at a time
 CHUNK = 500
 MOST_SHOWN = 20
 ENOUGH_CUT = 0.999
-# schedules the agent is known to fail, one a line, as small as they can be
-KNOWN = Path(__file__).parent / "known_offences.txt"
 
 
 @dataclass
@@ -54,8 +53,10 @@ class Tally:
     crashes: int = 0
     cuttable: int = 0
     cut: int = 0
+    tellable: int = 0
+    told: int = 0
     offending: List[str] = field(default_factory=list)
-    not_cut: List[str] = field(default_factory=list)
+    failed: List[str] = field(default_factory=list)
     digest: str = ""
 
     def count(self, verdict: Verdict) -> None:
@@ -67,22 +68,32 @@ class Tally:
         self.crashes += bool(verdict.crashes)
         if verdict.offences:
             self.offending.append(verdict.schedule.to_json())
+        failure = failure_of(verdict)
+        if failure:
+            self.failed.append("%s: %s" % (failure, verdict.schedule.to_json()))
         if is_cuttable(verdict.schedule):
             self.cuttable += 1
-            self.cut += verdict.succeeded
-            if not verdict.succeeded:
-                self.not_cut.append(verdict.schedule.to_json())
+            self.cut += failure != "not cut"
+        if is_tellable(verdict.schedule):
+            self.tellable += 1
+            self.told += failure != "not told"
 
     def add(self, other: Tally) -> None:
         """Add what came of other schedules."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether the agent did nearly all that could be done, and all it had to."""
+        return self.cut >= ENOUGH_CUT * self.cuttable and self.told == self.tellable
+
     def closing_line(self) -> str:
         """The result on one line."""
-        line = "%d schedules, %d false successes, %d wrong VMs, %d late, %d of %d cuttable cut" % (
-            self.schedules, self.false_successes, self.wrong_vms, self.late, self.cut,
-            self.cuttable)
+        line = ("%d schedules, %d false successes, %d wrong VMs, %d late, %d of %d cuttable cut, "
+                "%d of %d tellable told" % (
+                    self.schedules, self.false_successes, self.wrong_vms, self.late, self.cut,
+                    self.cuttable, self.told, self.tellable))
         return line + (", %d internal errors" % self.crashes if self.crashes else "")
 
 
@@ -136,21 +147,15 @@ def simulate(jobs: List[Tuple[str, Any]], processes: int) -> Tally:
     return total
 
 
-def report_offences(tally: Tally) -> int:
-    """Print what the offending schedules come down to; returns how many are not known."""
-    known = {line for line in _lines(KNOWN) if not line.startswith("#")}
+def report_offences(tally: Tally) -> None:
+    """Print what the offending schedules come down to, and what else failed."""
     smallest = {}
-    for line in tally.offending[:None if known else MOST_SHOWN]:
+    for line in tally.offending[:MOST_SHOWN]:
         verdict = shrunk(theatre().try_out(Schedule.from_json(line)), theatre().try_out)
-        smallest.setdefault(verdict.schedule.to_json(), []).append(verdict)
-    for line, verdicts in list(smallest.items())[:MOST_SHOWN]:
-        print("%s%s\n    %s" % ("known: " if line in known else "", line, kind_of(verdicts[0])))
-    return len(tally.offending) - sum(
-        len(verdicts) for line, verdicts in smallest.items() if line in known)
-
-
-def _lines(file: Path) -> List[str]:
-    return file.read_text().splitlines() if file.exists() else []
+        smallest[verdict.schedule.to_json()] = kind_of(verdict)
+    for line, kind in smallest.items():
+        print("%s\n    %s" % (line, kind))
+    print("".join(line + "\n" for line in tally.failed[:MOST_SHOWN]), end="")
 
 
 # -- end to end -----------------------------------------------------------------------------------
@@ -192,8 +197,10 @@ def replay(line: str, really: bool) -> int:
         print("power: %s went %s by %s" % event)
     for offence in verdict.offences:
         print("OFFENCE: " + offence)
-    print("could be cut: %s" % is_cuttable(schedule))
-    return 1 if verdict.offences else 0
+    failure = failure_of(verdict)
+    print("could be cut: %s, has to be told: %s; %s" % (
+        is_cuttable(schedule), is_tellable(schedule), failure or "all that had to be done was"))
+    return 1 if verdict.offences or failure else 0
 
 
 def hunt(name: str, seed: int, count: int) -> Tuple[int, str]:
@@ -245,26 +252,23 @@ def campaign_in_virtual_time(asked: argparse.Namespace) -> int:
             parts.append((kind + "s", [(kind, case) for case in small_world.cases()]))
     if asked.count:
         parts.append(("random, seed %d" % asked.seed, random_jobs(asked.seed, asked.count)))
-    unknown, lines = 0, []
+    is_sound, lines = True, []
     for name, jobs in parts:
         started = time.monotonic()
         tally = simulate(jobs, asked.jobs)
         seconds = time.monotonic() - started
-        unknown += report_offences(tally)
-        for line in tally.not_cut[:MOST_SHOWN]:
-            print("could have been cut, and was not: " + line)
+        report_offences(tally)
         if asked.log:
             with asked.log.open("a") as log:
-                log.writelines("offence %s\n" % line for line in tally.offending)
-                log.writelines("not cut %s\n" % line for line in tally.not_cut)
+                log.writelines("offence: %s\n" % line for line in tally.offending)
+                log.writelines(line + "\n" for line in tally.failed)
         print("%s: %.0f s, %.0f schedules a second, digest %s" % (
             name, seconds, tally.schedules / seconds, tally.digest))
-        if tally.cut < ENOUGH_CUT * tally.cuttable:
-            unknown += 1
+        is_sound = is_sound and not tally.offending and tally.is_enough
         lines.append("%s: %s" % (name, tally.closing_line()) if name != parts[-1][0]
                      else tally.closing_line())
     print("\n".join(lines))
-    return 1 if unknown else 0
+    return 0 if is_sound else 1
 
 
 def campaign(asked: argparse.Namespace) -> int:
@@ -285,10 +289,9 @@ def campaign(asked: argparse.Namespace) -> int:
 def _shown(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
     """The verdicts; what failed is printed as it comes in."""
     for verdict in verdicts:
-        failed = verdict.offences or (is_cuttable(verdict.schedule) and not verdict.succeeded)
-        if failed:
-            print("%s\n    %s" % (verdict.schedule.to_json(), verdict.offences or "not cut"),
-                  flush=True)
+        failure = verdict.offences or failure_of(verdict)
+        if failure:
+            print("%s\n    %s" % (verdict.schedule.to_json(), failure), flush=True)
         yield verdict
 
 

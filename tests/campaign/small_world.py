@@ -2,7 +2,8 @@
 
 Over a set of situations: every kind of fault strikes at each command of the run, once or for good
 (from then on, every command), as long as the run comes that far. Pairs: two of them, at any two of
-the first ten commands. The situations and the faults are in small_world.json.
+the first ten commands. The situations and the faults are in small_world.json. (The hosts on which
+nothing helps are slow, so that the ladder is not climbed twenty times.)
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any, Callable, Iterator, List, Tuple
 
+from .generator import LISTS, NO_ANSWERS, SHORTENING
 from .oracle import Verdict
 from .schedule import Schedule, damage_of
 
@@ -37,8 +40,16 @@ def singles(case: Case, try_out: Callable[[Schedule], Verdict]) -> Iterator[Verd
         verdict = try_out(_struck(number, [(fault, position)]))
         if len(verdict.commands) < position:
             return
-        yield verdict
+        if _is_knowable(verdict, [(fault, position)]):
+            yield verdict
         position += 1
+
+
+def sample(random: Random, count: int) -> Iterator[Schedule]:
+    """So many single faults, at one of the first commands of a situation each, by chance."""
+    for _ in range(count):
+        number, fault = random.choice(cases())
+        yield _struck(number, [(fault, random.randint(1, 2 * COMMANDS_OF_PAIRS))])
 
 
 def pairs(case: Case, try_out: Callable[[Schedule], Verdict]) -> Iterator[Verdict]:
@@ -49,10 +60,22 @@ def pairs(case: Case, try_out: Callable[[Schedule], Verdict]) -> Iterator[Verdic
     for first in range(1, COMMANDS_OF_PAIRS):
         for second in range(first + 1, COMMANDS_OF_PAIRS + 1):
             for other in FAULTS:
-                verdict = try_out(_struck(number, [(fault, first), (other, second)]))
+                faults = [(fault, first), (other, second)]
+                verdict = try_out(_struck(number, faults))
                 if len(verdict.commands) < second:
                     break
-                yield verdict
+                if _is_knowable(verdict, faults):
+                    yield verdict
+
+
+def _is_knowable(verdict: Verdict, faults: List[Tuple[Fault, int]]) -> bool:
+    """Whether an agent could know the truth: see _keep_it_knowable in generator.py."""
+    lacks_ps, spoilt = verdict.schedule.host.get("ps", "up") != "up", 0
+    for (what, times), position in faults:
+        struck = verdict.commands[position - 1:position - 1 + times]
+        lacks_ps = lacks_ps or what in NO_ANSWERS and "ps" in struck
+        spoilt += what in SHORTENING and sum(command in LISTS for command in struck)
+    return not (lacks_ps and spoilt > 1)
 
 
 def _struck(number: int, faults: List[Tuple[Fault, int]]) -> Schedule:

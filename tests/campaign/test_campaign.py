@@ -14,6 +14,7 @@ from campaign.run import compare, hunt, random_jobs, simulate
 from campaign.schedule import Schedule
 from campaign.shrink import shrunk
 from campaign.small_world import cases
+from campaign.tellable import failure_of, is_tellable
 
 SEED, COUNT, IN_BOTH_WAYS = 1, 5000, 30
 FOUND = sorted((Path(__file__).parent / "found").glob("*.json"))
@@ -28,13 +29,13 @@ def theatre():
 
 def shown(tally):
     """What failed, for a message that can be replayed."""
-    return tally.offending[:5] + tally.not_cut[:5]
+    return tally.offending[:5] + tally.failed[:5]
 
 
 def test_random_schedules_and_the_same_seed_gives_the_same_verdicts():
     tally = simulate(random_jobs(SEED, COUNT), 2)
     assert not tally.offending, shown(tally)
-    assert tally.cut >= 0.999 * tally.cuttable, shown(tally)
+    assert tally.is_enough, shown(tally)
     assert tally.cuttable > COUNT // 6
     again = simulate(random_jobs(SEED, 500), 1)
     assert again.digest == simulate(random_jobs(SEED, 500), 2).digest
@@ -43,7 +44,7 @@ def test_random_schedules_and_the_same_seed_gives_the_same_verdicts():
 def test_every_single_fault_at_every_command():
     tally = simulate([("single", case) for case in cases()], 2)
     assert not tally.offending, shown(tally)
-    assert tally.cut >= 0.999 * tally.cuttable, shown(tally)
+    assert tally.is_enough, shown(tally)
 
 
 @pytest.mark.parametrize("file", FOUND, ids=lambda file: file.stem)
@@ -51,7 +52,7 @@ def test_what_an_agent_once_did_wrong(file, theatre):
     line = file.read_text().splitlines()[-1]
     verdict = theatre.try_out(Schedule.from_json(line))
     assert not verdict.offences
-    assert verdict.succeeded or not is_cuttable(verdict.schedule)
+    assert not failure_of(verdict)
 
 
 def test_both_ways_of_running_say_the_same():
@@ -135,3 +136,36 @@ def test_what_counts_as_a_lie(line, is_lie):
 ])
 def test_what_counts_as_a_vm_that_could_be_cut(line, expected):
     assert is_cuttable(Schedule.from_json(line)) == expected
+
+
+@pytest.mark.parametrize(("line", "expected"), [
+    ('{"action": "status"}', True),
+    ('{"action": "status", "power": "off", "plug": "uuid"}', True),
+    ('{"action": "status", "power": "suspended"}', False),
+    ('{"action": "status", "bad": [["^grep", "half", 1]]}', False),
+    ('{"action": "status", "hostd": "down", "hostd_after": 3}', False),
+    ('{"action": "status", "plug": "unknown"}', False),
+    ('{"action": "status", "plug": "unknown", "missing_as_off": "1"}', True),
+    ('{"action": "status", "host": {"ps": "absent"}, "logins": ["busy"]}', True),
+    ('{"action": "status", "host": {"read_only": true}}', True),
+    ('{"action": "on", "host": {"read_only": true}, "power": "off"}', False),
+    ('{"action": "on", "power": "off"}', True),
+    ('{"action": "on", "power": "off", "vm": {"on": "late"}}', False),
+    ('{"action": "list-status", "power": "suspended"}', True),
+    ('{"action": "list-status", "datastore": "dead"}', False),
+    ('{"action": "list", "datastore": "dead"}', True),
+    ('{"action": "reboot"}', True),
+    ('{"action": "reboot", "vm": {"off": "late"}}', False),
+    ('{}', False),
+])
+def test_what_has_to_be_told(line, expected):
+    assert is_tellable(Schedule.from_json(line)) == expected
+
+
+@pytest.mark.parametrize("line", [
+    '{"action": "status", "power": "off"}', '{"action": "on", "power": "off"}',
+    '{"action": "list-status"}', '{"action": "list"}'])
+def test_who_says_yes_and_does_nothing_has_told_nothing(line):
+    verdict = Liar().try_out(Schedule.from_json(line))
+    verdict.events = []
+    assert failure_of(verdict) == "not told"

@@ -3,4 +3,4 @@
 here=$(dirname "$(readlink -f "$0")")
 python=$here/../../.venv/bin/python
 [ -x "$python" ] || python=python3
-PYTHONPATH=$here:$here/../../lib exec "$python" -m two_nodes "$@"
+PYTHONPATH=$here:$here/../../lib exec "$python" -m harness "$@"

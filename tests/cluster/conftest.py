@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from two_nodes.cluster import TwoNodes
-from two_nodes.userland import Unusable, check_usable
+from harness.cluster import Cluster
+from harness.userland import Unusable, check_usable
 
 AGENT = Path(__file__).parents[2] / "agents" / "esxi" / "fence_esxi.py"
 
@@ -51,9 +51,9 @@ def liar(agent: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def running_cluster(pytestconfig: pytest.Config, agent: Path) -> Iterator[TwoNodes]:
+def running_cluster(pytestconfig: pytest.Config, agent: Path) -> Iterator[Cluster]:
     """One cluster for the whole run."""
-    cluster = TwoNodes.build(agent, pytestconfig.getoption("suite"))
+    cluster = Cluster.build(agent, pytestconfig.getoption("suite"))
     try:
         cluster.power_on()
         cluster.wait_until_whole()
@@ -63,7 +63,7 @@ def running_cluster(pytestconfig: pytest.Config, agent: Path) -> Iterator[TwoNod
 
 
 @pytest.fixture
-def cluster(running_cluster: TwoNodes) -> TwoNodes:
+def cluster(running_cluster: Cluster) -> Cluster:
     """Both nodes online, both ESXi hosts well, no fence device yet."""
     running_cluster.start_afresh()
     return running_cluster
@@ -76,14 +76,15 @@ CHATTER = re.compile(r"\) \t(info|debug|trace): ")
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
-    cluster = item.funcargs.get("running_cluster")  # type: ignore[attr-defined]
+    values = item.funcargs.values()  # type: ignore[attr-defined]
+    cluster = next((value for value in values if isinstance(value, Cluster)), None)
     if cluster is not None and report.failed:
         for node in cluster.nodes:
             matters = (line for line in node.log().splitlines() if not CHATTER.search(line))
             tail = "\n".join(list(matters)[-60:])
             report.sections.append((f"pacemaker.log of {node.name}", tail))
             report.sections.append((f"pcs status on {node.name}", node.type("pcs status").text))
-        for host in cluster.hosts.values():
+        for host in cluster.esxi_hosts:
             report.sections.append((f"told to {host.address}", "\n".join(host.record())))
             report.sections.append((f"log of {host.address}", host.log()))
         report.sections.append(("power", cluster.power_log()))

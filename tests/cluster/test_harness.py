@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from two_nodes.room import is_alive, start_time
-from two_nodes.waiting import wait_for
+from harness.room import is_alive, start_time
+from harness.waiting import wait_for
 
 HERE = Path(__file__).parent
 
@@ -34,9 +35,9 @@ DOOMED = """
 import sys, time
 sys.path[:0] = {path!r}
 from pathlib import Path
-from two_nodes.cluster import TwoNodes
-from two_nodes.waiting import wait_for
-cluster = TwoNodes.build(Path({agent!r}))
+from harness.cluster import Cluster
+from harness.waiting import wait_for
+cluster = Cluster.build(Path({agent!r}))
 cluster.power_on()
 wait_for("both nodes run", lambda: all(node.is_up() for node in cluster.nodes), 20)
 print(cluster.room.pid, flush=True)
@@ -72,6 +73,38 @@ def test_nothing_is_left_behind(end: str, blow: signal.Signals | None, agent: Pa
     assert traces() == before
 
 
+#: Runs a program of the checkout in a chroot that has all it needs, but is no mount point.
+IN_A_CHROOT = """
+set -e
+cd "$0"
+mkdir usr etc proc dev run ".$1" -p
+for shared in usr etc proc dev run "$1"; do mount --rbind "/$shared" "./$shared"; done
+ln -s usr/bin usr/sbin usr/lib usr/lib64 .
+exec chroot . "$2" up
+"""
+
+
+@pytest.mark.parametrize(
+    "confined",
+    [
+        ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "{program}", "up"),
+        ("unshare", "--mount", "bash", "-c", IN_A_CHROOT, "{folder}", "{project}", "{program}"),
+    ],
+    ids=["unprivileged container", "chroot"],
+)
+def test_where_no_cluster_can_run_one_sentence_says_why(
+    confined: tuple[str, ...], tmp_path: Path
+) -> None:
+    project = HERE.parents[1]
+    words = {"program": HERE / "cluster.sh", "folder": tmp_path, "project": project}
+    command = [word.format(**words) if word[0] == "{" else word for word in confined]
+    env = {**os.environ, "FENCE_ESXI_CLUSTER": str(tmp_path / "room")}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("cluster: the cluster needs namespaces and mounts of its own")
+    assert done.stderr.count("\n") == 1
+
+
 def test_the_cluster_by_hand(tmp_path: Path) -> None:
     """make cluster, a command in a node, make cluster-down."""
     env = {**os.environ, "FENCE_ESXI_CLUSTER": str(tmp_path / "room")}
@@ -83,13 +116,21 @@ def test_the_cluster_by_hand(tmp_path: Path) -> None:
     assert by_hand("exec", "t3021cent", "true").returncode == 1
     before = traces()
     try:
-        up = by_hand("up")
+        up = by_hand("up", "192.168.33.12=t3021cent,t3023cent", "192.168.33.10=t3022cent,t3024cent")
         assert up.returncode == 0, up.stderr
-        assert "t3021cent and t3022cent are online" in up.stdout
+        online = re.match(r"All nodes are online after ([0-9.]+) s", up.stdout)
+        assert online
+        assert float(online[1]) < 20
         inhabitants = processes_in(int((tmp_path / "room").read_text().split()[0]))
         there = by_hand("exec", "t3022cent", "crm_node", "--name")
         assert there.stdout == "t3022cent\n", there.stderr
-        assert "Online: [ t3021cent t3022cent ]" in by_hand("status").stdout
+        line = by_hand("exec", "t3024cent", 'echo "$(crm_node --name) in a pipe" | tr a-z A-Z')
+        assert line.stdout == "T3024CENT IN A PIPE\n", line.stderr
+        assert by_hand("exec", "t3025cent", "true").stderr.startswith(
+            "There is no node 't3025cent'"
+        )
+        everybody = "Online: [ t3021cent t3022cent t3023cent t3024cent ]"
+        assert everybody in by_hand("status").stdout
     finally:
         down = by_hand("down")
     assert down.stdout == "The cluster is gone.\n"

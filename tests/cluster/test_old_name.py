@@ -1,6 +1,6 @@
 """A cluster that was configured for the old script, fence_ESXi."""
 
-from two_nodes.cluster import TwoNodes
+from harness.cluster import Cluster
 
 #: What the old script's device looks like; it ran with these parameters for years.
 OLD_DEVICE = (
@@ -10,7 +10,7 @@ OLD_DEVICE = (
 
 
 def test_it_keeps_working_when_fence_esxi_takes_over_the_old_name(
-    cluster: TwoNodes, liar: str
+    cluster: Cluster, liar: str
 ) -> None:
     admin, victim = cluster.t3021cent, cluster.t3022cent
     for node in cluster.nodes:

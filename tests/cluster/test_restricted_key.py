@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from two_nodes.cluster import TwoNodes
+from harness.cluster import Cluster
 
 TOOL = Path(__file__).parents[2] / "agents" / "esxi" / "esxi-fence-key"
 KEY = "/root/.ssh/fence_esxi"
@@ -21,7 +21,7 @@ def restricted(public_key: str, vm_name: str, folder: Path) -> str:
 
 
 @pytest.fixture
-def keyed(cluster: TwoNodes, tmp_path: Path) -> Iterator[TwoNodes]:
+def keyed(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
     """Both nodes have a key of their own, which each host restricts to the VM it runs."""
     for node in cluster.nodes:
         node.do(f"mkdir -p /root/.ssh; ssh-keygen -q -t ecdsa -N '' -f {KEY}")
@@ -35,7 +35,7 @@ def keyed(cluster: TwoNodes, tmp_path: Path) -> Iterator[TwoNodes]:
         cluster.host_of(node).set(authorized_keys="")
 
 
-def test_a_node_is_fenced_with_a_restricted_key(keyed: TwoNodes) -> None:
+def test_a_node_is_fenced_with_a_restricted_key(keyed: Cluster) -> None:
     admin, victim = keyed.t3021cent, keyed.t3022cent
     keyed.create_devices()
     for device in ("rs-stonith-01", "rs-stonith-02"):
@@ -47,7 +47,7 @@ def test_a_node_is_fenced_with_a_restricted_key(keyed: TwoNodes) -> None:
     assert keyed.was_rebooted(victim)
     keyed.wait_until_whole()
     another = f"fence_esxi --ip=192.168.33.12 --username=root --identity-file={KEY} -n web -o off"
-    keyed.host_of(admin).runs({admin.name: admin.name, "web": ""})
+    keyed.host_of(admin).add_vm("web")
     refused = admin.type(another)
     assert refused.status == 1
     assert "this key may not power web" in refused.text

@@ -2,8 +2,8 @@
 to shoot, and shoots. Two more shots follow: one that leaves the node off, one the other way.
 """
 
-from two_nodes.cluster import TwoNodes
-from two_nodes.waiting import wait_for
+from harness.cluster import Cluster
+from harness.waiting import wait_for
 
 #: Letter for letter what the guide says: one device with the old parameter names, one with the new.
 CREATE = """\
@@ -14,7 +14,7 @@ pcs constraint location rs-stonith-02 avoids t3021cent
 """
 
 
-def test_the_admin_sets_up_fencing_and_shoots_a_node(cluster: TwoNodes) -> None:
+def test_the_admin_sets_up_fencing_and_shoots_a_node(cluster: Cluster) -> None:
     admin, victim = cluster.t3021cent, cluster.t3022cent
     host = cluster.host_of(victim)
 
@@ -59,7 +59,7 @@ def test_the_admin_sets_up_fencing_and_shoots_a_node(cluster: TwoNodes) -> None:
     cluster.wait_until_started("rs-stonith-01", "rs-stonith-02")
 
 
-def test_a_node_that_is_fenced_with_off_stays_off(cluster: TwoNodes) -> None:
+def test_a_node_that_is_fenced_with_off_stays_off(cluster: Cluster) -> None:
     admin, victim = cluster.t3021cent, cluster.t3022cent
     cluster.create_devices()
     # What the cluster does by itself, too: it may find the node lost before it hears why.
@@ -76,7 +76,7 @@ def test_a_node_that_is_fenced_with_off_stays_off(cluster: TwoNodes) -> None:
     assert cluster.host_of(victim).changes() == ["power.off", "power.on"]
 
 
-def test_the_other_node_can_shoot_too(cluster: TwoNodes) -> None:
+def test_the_other_node_can_shoot_too(cluster: Cluster) -> None:
     admin, victim = cluster.t3022cent, cluster.t3021cent
     cluster.create_devices()
     assert admin.do("pcs stonith fence t3021cent") == "Node: t3021cent fenced\n"

@@ -1,10 +1,10 @@
 """Nobody types anything: a node is lost, and the survivor fences it."""
 
 import pytest
-from two_nodes.cluster import TwoNodes
+from harness.cluster import Cluster
 
 
-def test_a_node_whose_cable_is_pulled_is_fenced(cluster: TwoNodes) -> None:
+def test_a_node_whose_cable_is_pulled_is_fenced(cluster: Cluster) -> None:
     victim = cluster.t3022cent
     cluster.create_devices()
     boots = victim.boots()
@@ -16,7 +16,7 @@ def test_a_node_whose_cable_is_pulled_is_fenced(cluster: TwoNodes) -> None:
     assert victim.boots() > boots
 
 
-def test_a_node_that_hangs_is_fenced(cluster: TwoNodes) -> None:
+def test_a_node_that_hangs_is_fenced(cluster: Cluster) -> None:
     victim = cluster.t3021cent
     cluster.create_devices()
     boots = victim.boots()
@@ -28,7 +28,7 @@ def test_a_node_that_hangs_is_fenced(cluster: TwoNodes) -> None:
 
 
 def test_split_brain_exactly_one_node_survives(
-    cluster: TwoNodes, pytestconfig: pytest.Config
+    cluster: Cluster, pytestconfig: pytest.Config
 ) -> None:
     """Two nodes are cut from each other; the one that is shot with a delay shoots first."""
     favourite, other = cluster.t3021cent, cluster.t3022cent
@@ -39,11 +39,11 @@ def test_split_brain_exactly_one_node_survives(
         boots = favourite.boots(), other.boots()
         assert favourite.is_running()
         assert other.is_running()
-        cluster.cut_nodes_from_each_other()
+        cluster.cut_hosts_from_each_other()
         cluster.wait_until_booted(other, boots[1] + 1)
         assert favourite.is_running()
         # Back and still cut off it has no quorum, so it does not shoot.
-        cluster.join_nodes()
+        cluster.join_hosts()
         cluster.wait_until_whole()
         assert favourite.boots() == boots[0]
         assert cluster.was_rebooted(other)

@@ -7,6 +7,10 @@ A mark is an HTML comment right before a block. What it says:
     run: cluster, devices   the same; where no fence device is there, two are created first
     run: cluster, NODE is NAME [UUID]    the same; the VM of that node has that name now
     run: crmsh              on t3021cent, in a cluster of its own
+    run: runbook            on the node that ran the agent, when a fencing has failed
+    run: four nodes         on t3021cent, where there are four nodes
+    run: either host        on t3021cent, where a VM may be on either of the two hosts
+    run: secret             on t3021cent, with devices
     run: old name           on both nodes, which have another agent called fence_ESXi
     not run: REASON
 """
@@ -17,6 +21,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 
@@ -87,31 +92,25 @@ class Page:
 
     def anchors(self) -> set[str]:
         """What "#..." in a link to this page may be, as GitHub makes it of the headings."""
-        titles = [self._tokens[number + 1].content for number, token in enumerate(self._tokens)
-                  if token.type == "heading_open"]
-        return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+        return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+                for title in self.headings("h1", "h2", "h3")}
+
+    def headings(self, *levels: str) -> list[str]:
+        """The words of its headings of these levels ("h1", "h2", ...)."""
+        return [self._tokens[number + 1].content for number, token in enumerate(self._tokens)
+                if token.type == "heading_open" and token.tag in levels]
 
     def links(self) -> Iterator[str]:
         """Where it links to."""
         for token in self._tokens:
             for child in token.children or ():
                 if child.type in ("link_open", "image"):
-                    yield str(child.attrs.get("href") or child.attrs.get("src"))
+                    yield unquote(str(child.attrs.get("href") or child.attrs.get("src")))
 
     def code(self) -> list[str]:
         """All words set as code in the running text and in tables."""
         return [child.content for token in self._tokens for child in token.children or ()
                 if child.type == "code_inline"]
-
-    def bold_code(self) -> list[str]:
-        """Words set as bold code, each on one line."""
-        found = []
-        for token in self._tokens:
-            children = token.children or []
-            found += [" ".join(children[at + 1].content.split())
-                      for at, child in enumerate(children[:-1])
-                      if child.type == "strong_open" and children[at + 1].type == "code_inline"]
-        return found
 
 
 def all_pages() -> list[Page]:

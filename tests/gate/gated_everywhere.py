@@ -29,6 +29,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "gate"), str(TESTS), str(TESTS.parent / "lib")]
 
 import esxi_sim.login  # noqa: E402
+import fence_runner  # noqa: E402
 import gated  # noqa: E402
 from esxi_sim import Host  # noqa: E402
 
@@ -147,9 +148,8 @@ def pytest_collection_modifyitems(items):
 
 
 if __name__ == "__main__":
-    import campaign.agent_process
     import campaign.schedule
 
-    campaign.agent_process.AGENT = activate(only=campaign.schedule.TARGET)
+    fence_runner.AGENT = str(activate(only=campaign.schedule.TARGET))
     sys.argv[0] = str(TESTS / "campaign/run.py")
     runpy.run_path(sys.argv[0], run_name="__main__")

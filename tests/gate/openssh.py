@@ -14,7 +14,8 @@ from pathlib import Path
 
 import busyboxes
 
-CACHE = busyboxes.CACHE.parent / "openssh"
+CACHE = Path(os.environ.get("FENCE_ESXI_CACHE") or Path(__file__).parents[2] / "cache") / "openssh"
+FETCH_SECONDS = 120
 CONFIG = """\
 ListenAddress 127.0.0.1:{port}
 HostKey {folder}/host_key
@@ -32,7 +33,7 @@ AcceptEnv *
 Subsystem sftp internal-sftp
 """
 SHELL = """#!/bin/sh
-exec {enter} /bin/busybox sh "$@"
+exec {enter} /bin/sh "$@"
 """
 PASSWD = """\
 root:x:0:0::/:{folder}/shell
@@ -56,10 +57,22 @@ def sshd():
     if installed or program.exists():
         return installed or str(program)
     CACHE.mkdir(parents=True, exist_ok=True)
-    busyboxes.fetch_own("openssh-server", CACHE)
+    _fetch("openssh-server")
     with contextlib.suppress(busyboxes.NotThere):  # a library of newer servers
-        busyboxes.fetch_own("libwtmpdb0", CACHE)
+        _fetch("libwtmpdb0")
     return str(program)
+
+
+def _fetch(package):
+    """Unpack a package of this machine's own release in the cache; raises NotThere."""
+    download = "apt-get -q -o APT::Sandbox::User=root download $0 && dpkg-deb -x $0_*.deb unpacked"
+    try:
+        subprocess.run(["sh", "-c", download, package], cwd=CACHE, capture_output=True, text=True,
+                       check=True, timeout=FETCH_SECONDS)
+    except subprocess.TimeoutExpired as late:
+        raise busyboxes.NotThere(str(late)) from late
+    except subprocess.CalledProcessError as failed:
+        raise busyboxes.NotThere(failed.stderr.strip()) from failed
 
 
 class Server:

@@ -1,37 +1,42 @@
-"""A root directory with a real busybox ash and three host commands that only keep a record.
+"""A root directory with a real busybox ash and four host commands that only keep a record.
 
-The gate runs in it as sshd would start it; what vim-cmd, esxcli and localcli wrote into the
+The gate runs in it as sshd would start it; what vim-cmd, esxcli, localcli and ps wrote into the
 record is the truth about what the gate let through. They answer with the files of small_host/,
 which describe a host where all but one VM would like to be taken for that one.
 """
 
+import contextlib
 import os
+import re
 import shutil
 import stat
 import subprocess
 import tempfile
 from pathlib import Path
 
+from esxi_sim import shell_root
+
 ANSWERS = Path(__file__).parent / "small_host"
-APPLETS = ("sh", "awk", "cat", "cut", "echo", "env", "false", "grep", "head", "ls", "printf",
+APPLETS = ("awk", "cat", "cut", "echo", "env", "false", "grep", "head", "ls", "printf",
            "readlink", "rm", "sed", "sleep", "test", "touch", "tr", "true", "wc", "xargs")
 RECORDER = """#!/bin/sh
 printf '%s\\0' "$#" "${0##*/}" "$@" >>/record
 if read -r stolen; then printf '%s\\0' 1 stolen "$stolen" >>/record; fi
 case "$*" in
-    vmsvc/getallvms) exec cat /host/vms.txt ;;
+    vmsvc/getallvms) [ -f /hung ] && sleep 5; exec cat /host/vms.txt ;;
     vmsvc/get.summary*) cat "/host/summaries/$2"-* 2>/dev/null && exit ;;
     vmsvc/power.getstate*) echo 'Retrieved runtime info'; echo 'Powered on'; exit ;;
     vmsvc/power.*) echo 'Powering a VM:'; exit ;;
     vmsvc/message*) echo 'No message.'; exit ;;
-    vm\\ process\\ list) [ -f /down ] || exec cat /host/processes.txt
+    vm\\ process\\ list) [ -f /down ] || exec cat "/host/${0##*/}.txt"
         echo 'Connect to localhost failed: Connection failure'; exit 1 ;;
     vm\\ process\\ kill*) exit ;;
+    '') [ "${0##*/}" = ps ] && echo 'WID    CID    WorldName' && exit ;;
 esac
-cat /host/unknown.txt
+cat /host/unknown.txt >&2
 exit 1
 """
-HOST_COMMANDS = ("vim-cmd", "esxcli", "localcli")
+HOST_COMMANDS = ("vim-cmd", "esxcli", "localcli", "ps")
 # of the one VM that is called "t3021cent"
 LISTED_VMIDS = ("1",)
 LISTED_WORLDS = ("2101",)
@@ -49,13 +54,18 @@ class SmallHost:
         for folder in ("bin", "dev", "vmfs/volumes"):
             (self.path / folder).mkdir(parents=True)
         shutil.copyfile(busybox, self.path / "bin/busybox")
-        (self.path / "bin/busybox").chmod(0o755)
+        # this one finds programs in PATH only, where Debian's has a ps of its own
+        (self.path / "bin/sh").write_bytes(shell_root._bare_shell(Path(busybox)))
+        for program in ("busybox", "sh"):
+            (self.path / "bin" / program).chmod(0o755)
         for applet in APPLETS:
             os.link(self.path / "bin/busybox", self.path / "bin" / applet)
         for name in HOST_COMMANDS:
             (self.path / "bin" / name).write_text(RECORDER)
             (self.path / "bin" / name).chmod(0o755)
         shutil.copytree(ANSWERS, self.path / "host")
+        (self.path / "host/localcli.txt").write_text(
+            as_localcli((ANSWERS / "esxcli.txt").read_text()))
         shutil.copytree(ANSWERS / "volumes", self.path / "vmfs/volumes", dirs_exist_ok=True)
         (self.path / "record").touch()
         self.enter = self._find_entry(busybox)
@@ -76,28 +86,37 @@ class SmallHost:
     def __exit__(self, *_):
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def start(self, gate, shell="sh", environment=None):
+    def start(self, gate, environment=None):
         """The gate as a process, its stdin, stdout and stderr pipes."""
-        return subprocess.Popen([*self.start_words(shell), gate], stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
+        return subprocess.Popen([*self.start_words(), gate], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
                                 env={"PATH": "/bin:/sbin", "HOME": "/", **(environment or {})})
 
-    def start_words(self, shell="sh"):
+    def start_words(self):
         """The command line that starts a shell of the host; its script is to follow."""
-        return [*self.enter, "/bin/busybox", shell, "-c"]
+        return [*self.enter, "/bin/sh", "-c"]
 
     def talk(self, gate, data, timeout=60, environment=None):
         """Everything the gate prints when it is sent these bytes and then the end of the file."""
         process = self.start(gate, environment=environment)
-        output, _ = process.communicate(data, timeout=timeout)
+        output, errors = process.communicate(data, timeout=timeout)
+        assert errors == b""  # what the host's commands say there belongs to the answer
         return output
 
-    def break_processes(self, broken):
-        """Have the lists of processes fail, or not."""
-        if broken:
-            (self.path / "down").touch()
-        else:
-            (self.path / "down").unlink()
+    @contextlib.contextmanager
+    def changed(self, name, text=b""):
+        """Another text in a file, or a file more: "down" fails the lists of processes, "hung"
+        keeps getallvms from answering.
+        """
+        file = self.path / name
+        before = file.read_bytes() if file.exists() else None
+        file.write_bytes(text)
+        try:
+            yield
+        finally:
+            file.unlink()
+            if before is not None:
+                file.write_bytes(before)
 
     def record(self):
         """What the host ran since the last call: [[command, argument, ...], ...], as bytes."""
@@ -116,6 +135,16 @@ class SmallHost:
                 for file in self.path.rglob("*") if file.name != "record" and not file.is_dir()}
 
 
+def request_for(one, two=b"", tag=b"7a91"):
+    """What the agent sends for two commands."""
+    return b"%s\n%s\n%s\n" % (tag, one, two)
+
+
+def as_localcli(text):
+    """A list of processes in localcli's layout: an empty line first, a colon behind headings."""
+    return "\n" + re.sub(r"(?=\n   World ID: .*\n   Process ID: )", ":", text)
+
+
 def forbidden(commands, level="kill"):
     """Those of the recorded commands that a key for the VM "t3021cent" must never run."""
     return [command for command in commands
@@ -125,7 +154,8 @@ def forbidden(commands, level="kill"):
 def _is_allowed(words, level):
     may_power, may_kill = level != "list", level == "kill"
     line = " ".join(words)
-    if line in ("vim-cmd vmsvc/getallvms", "esxcli vm process list", "localcli vm process list"):
+    if line in ("vim-cmd vmsvc/getallvms", "esxcli vm process list", "localcli vm process list",
+                "ps"):
         return True
     if len(words) == 3 and words[0] == "vim-cmd" and words[2].isascii() and words[2].isdigit():
         if words[1] in ("vmsvc/power.getstate", "vmsvc/get.summary", "vmsvc/message"):

@@ -7,7 +7,7 @@ import busyboxes
 import gated
 import openssh
 import pytest
-from small_host import SmallHost, forbidden
+from small_host import SmallHost, forbidden, request_for
 
 HERE = "root@127.0.0.1"
 NAMES = ["t3021cent", "it's", 'say "hi"', "a\\b", 'a\\"b', "\\", "$(reboot) `x`", "é 日本",
@@ -42,11 +42,11 @@ def key(request, server, tmp_path):
 
 
 def test_the_server_reads_the_line_as_it_was_meant(server, key):
-    done = server.run(key, HERE, "x", text=b"A vim-cmd vmsvc/power.off 1\n"
-                                           b"B vim-cmd vmsvc/power.off 2\n")
+    done = server.run(key, HERE, "x", text=request_for(
+        b"vim-cmd vmsvc/power.off 1", b"vim-cmd vmsvc/power.off 2", b"a1"))
     assert done.stdout == (
-        b"fence_esxi-ready\nPowering a VM:\n\nA 0\n"
-        b"this key may not power t3022cent: not in its list\n\nB 77\n")
+        b"fence_esxi-ready-2\nthis key may not power t3022cent: not in its list\n\na1.2 77\n"
+        b"Powering a VM:\n\na1.1 0\n")
     assert done.stderr == b""
     assert not forbidden(server.host.record())
 
@@ -55,8 +55,9 @@ def test_the_server_reads_the_line_as_it_was_meant(server, key):
     [], ["touch /pwned"], ["vim-cmd vmsvc/power.off 2"], ["'; touch /pwned"], ["$(touch /pwned)"]])
 def test_what_the_client_asks_for_does_not_run(server, key, command):
     before = server.host.files()
-    done = server.run(key, HERE, *command, text=b"T touch /pwned\n")
-    assert done.stdout == b"fence_esxi-ready\nthis key may not run that\n\nT 77\n"
+    done = server.run(key, HERE, *command, text=request_for(b"touch /pwned", tag=b"a1"))
+    assert done.stdout == (
+        b"fence_esxi-ready-2\n\na1.2 0\nthis key may not run that\n\na1.1 77\n")
     assert server.host.record() == []
     assert server.host.files() == before
 
@@ -75,7 +76,7 @@ def test_files_are_not_transferred(server, key, tmp_path, words):
 
 
 def test_a_terminal_is_not_given(server, key):
-    done = server.run(key, "-tt", HERE, text=b"T vim-cmd vmsvc/getallvms\n")
+    done = server.run(key, "-tt", HERE, text=request_for(b"vim-cmd vmsvc/getallvms"))
     assert b"PTY allocation request failed" in done.stderr
 
 
@@ -99,7 +100,8 @@ def test_the_environment_of_the_client_does_not_count(server, key):
     done = subprocess.run(
         ["/usr/bin/env", *("%s=%s" % pair for pair in sent.items()), "/usr/bin/ssh",
          *server.words(key, *options, HERE)[1:]],
-        input=b"T vim-cmd vmsvc/power.off 2\n", capture_output=True, check=False, timeout=30)
-    assert done.stdout == (b"fence_esxi-ready\nthis key may not power t3022cent: not in its list\n"
-                           b"\nT 77\n")
+        input=request_for(b"", b"vim-cmd vmsvc/power.off 2"), capture_output=True, check=False,
+        timeout=30)
+    assert done.stdout.startswith(
+        b"fence_esxi-ready-2\nthis key may not power t3022cent: not in its list\n\n7a91.2 77\n")
     assert not forbidden(server.host.record())

@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 
 import gated
 import pytest
 from esxi_sim import VM, Host, VMFaults
 from fence_runner import fence
+from small_host import request_for
 
 UUID = "564d36cf-6988-c91d-0f5f-a62628d46553"
 
@@ -41,7 +43,7 @@ class Gated:
                    "identity_file": self.key, "known_hosts": self.known_hosts, "action": action}
         if plug is not None:
             options["port"] = plug
-        return fence(way, **options, **more)
+        return Fence(way, **options, **more).end()
 
     def ssh_words(self, *words, program="ssh"):
         """Another program of OpenSSH with the same key."""
@@ -101,22 +103,25 @@ def test_another_vm_under_the_old_vmid_is_not(key, esxi):
     vmid = esxi.vm("t3021cent").vmid
     esxi.unregister(esxi.vm("t3021cent"))
     esxi.add_vm(VM("newcomer", vmid=vmid))
-    answer = key.ssh("root@127.0.0.1", text=b"T vim-cmd vmsvc/power.off %d\n" % vmid).stdout
-    assert b"this key may not power newcomer: not in its list\n" in answer
+    done = key.ssh("root@127.0.0.1", text=request_for(b"vim-cmd vmsvc/power.off %d" % vmid))
+    assert b"this key may not power newcomer: not in its list\n" in done.stdout
     assert esxi.vm("newcomer").power == "on"
 
 
 def test_each_power_command_costs_one_host_command_more_and_nothing_else_does(key, esxi):
-    def commands(action):
-        esxi.clear_record()
-        assert key.fence(action, "t3021cent").status == 0
-        return [command.split()[1].rpartition("/")[2] for command in esxi.commands]
+    def commands():
+        for action in ("status", "off", "on"):
+            esxi.clear_record()
+            assert key.fence(action, "t3021cent").status == 0
+            yield Counter(esxi.commands)
 
-    assert commands("status") == ["getallvms", "power.getstate"]
-    off = commands("off")
-    assert off.count("get.summary") == off.count("power.off") == 1
-    on = commands("on")
-    assert on.count("get.summary") == on.count("power.on") == 1
+    through_the_gate = list(commands())
+    esxi.login.authorized_keys = key.key.with_suffix(".pub").read_text()
+    without = list(commands())
+    assert [one - other for one, other in zip(through_the_gate, without)] == [
+        Counter(), Counter(["vim-cmd vmsvc/get.summary 1"]),
+        Counter(["vim-cmd vmsvc/get.summary 1"])]
+    assert [one - other for one, other in zip(without, through_the_gate)] == [Counter()] * 3
 
 
 # --- the ladder ----------------------------------------------------------------------------------
@@ -197,8 +202,8 @@ def test_a_key_without_the_kill_rungs_kills_nothing(esxi, tmp_path):
 def test_whatever_else_is_asked_for_the_gate_answers(key, esxi, words):
     options = [word for word in words if word.startswith("-")]
     command = [word for word in words if not word.startswith("-")]
-    done = key.ssh(*options, "root@127.0.0.1", *command, text=b"touch /pwned\nT touch /pwned\n")
-    assert b"this key may not run that\n" in done.stdout
+    done = key.ssh(*options, "root@127.0.0.1", *command, text=request_for(b"touch /pwned"))
+    assert b"this key may not run that\n\n7a91.1 77\n" in done.stdout
     assert not (esxi.root.path / "pwned").exists()
     assert esxi.commands == []
 
@@ -214,7 +219,7 @@ def test_no_file_is_transferred(key, esxi, tmp_path, program):
 
 
 def test_no_terminal_is_given(key, esxi):
-    done = key.ssh("-tt", "root@127.0.0.1", "sh", text=b"T touch /pwned\n")
+    done = key.ssh("-tt", "root@127.0.0.1", "sh", text=request_for(b"touch /pwned"))
     assert b"PTY allocation request failed" in done.stderr
     assert not (esxi.root.path / "pwned").exists()
 
@@ -227,7 +232,7 @@ def test_no_port_is_forwarded(key):
 def test_the_gate_ends_when_the_client_goes(key, esxi):
     client = subprocess.Popen(key.ssh_words("root@127.0.0.1", "x"), stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE)
-    assert client.stdout.readline() == b"fence_esxi-ready\n"
+    assert client.stdout.readline() == b"fence_esxi-ready-2\n"
     assert processes_in(esxi)
     client.send_signal(signal.SIGKILL)
     client.wait()
@@ -235,8 +240,9 @@ def test_the_gate_ends_when_the_client_goes(key, esxi):
 
 
 def test_the_gate_ends_with_its_input(key, esxi):
-    done = key.ssh("root@127.0.0.1", "x", text=b"T vim-cmd vmsvc/power.getstate 1\n")
-    assert done.stdout == b"fence_esxi-ready\nRetrieved runtime info\nPowered on\n\nT 0\n"
+    done = key.ssh("root@127.0.0.1", "x", text=request_for(b"vim-cmd vmsvc/power.getstate 1"))
+    assert done.stdout == (
+        b"fence_esxi-ready-2\n\n7a91.2 0\nRetrieved runtime info\nPowered on\n\n7a91.1 0\n")
     wait_until(lambda: not processes_in(esxi))
 
 

@@ -1,12 +1,9 @@
 """Simulated hosts, and the agent run against them by the real ssh client."""
 
-import contextlib
 import pathlib
 
 import pytest
-from esxi_sim import Host
-from fence_runner import command_line
-from running import PASSWORD, Fence
+from fence_runner import Node, command_line
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -26,17 +23,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def fence(tmp_path):
     """The agent as a program."""
-    return Fence(tmp_path)
-
-
-@pytest.fixture
-def esxi():
-    """Starts simulated hosts: esxi(vms=[...], release="6.7", ...); they end with the test."""
-    with contextlib.ExitStack() as hosts:
-        def start(**settings):
-            return hosts.enter_context(Host(**{"password": PASSWORD, **settings}))
-
-        yield start
+    return Node(tmp_path)
 
 
 @pytest.fixture(params=["command line", "Pacemaker"])

@@ -5,8 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from fence_runner import AGENT, INTERPRETER
-from running import said
+from fence_runner import AGENT, INTERPRETER, said
 
 BAD_OPTIONS = {
     "ipport that is no number": (["--ipport=abc"], "ipport"),

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from esxi_sim import VM, Host
-from running import PASSWORD, said
+from fence_runner import PASSWORD, said
 
 # pairs: the host runs both side by side
 LOOK = ["vim-cmd vmsvc/getallvms", "localcli vm process list"]

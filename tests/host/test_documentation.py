@@ -7,7 +7,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from running import said
+from fence_runner import said
 
 SCHEMA = pathlib.Path("/usr/share/cluster/relaxng/metadata.rng")
 NAMES_OLD_AND_NEW = {"ip", "ipaddr", "ipport", "username", "login", "password", "passwd",

@@ -1,11 +1,12 @@
 """What a host prints beside the truth: notes that forge it, foreign bytes, invalid VMs, nothing."""
 
 import pytest
+from case_files import DATA
 from esxi_sim import VM, BadAnswer
-from running import DATA, said
+from fence_runner import said
 
-NOTES = sorted((DATA / "notes").glob("*.txt"))
-DOUBTFUL_NOTES = sorted((DATA / "doubtful_notes").glob("*.txt"))
+NOTES = sorted((DATA / "host/notes").glob("*.txt"))
+DOUBTFUL_NOTES = sorted((DATA / "host/doubtful_notes").glob("*.txt"))
 
 
 def host_with(esxi, note):

@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from case_files import DATA
 from esxi_sim import VM, Host
-from running import DATA, PASSWORD, said
+from fence_runner import PASSWORD, said
 
-FAMILIES = json.loads((DATA / "names.json").read_text(encoding="utf-8"))["names"]
+FAMILIES = json.loads((DATA / "host/names.json").read_text(encoding="utf-8"))["names"]
 NAMES = [family[0] for family in FAMILIES]
 # list and list-status ask one question only, and this name can be read in two ways
 TWO_READINGS = "fake   [datastore1] fake/fake.vmx   guest   vmx-13"

@@ -3,9 +3,9 @@
 import subprocess
 
 import pytest
+from case_files import DATA
 from esxi_sim import VM, BadAnswer
-from fence_runner import MARKER
-from running import DATA, PASSWORD, said
+from fence_runner import MARKER, PASSWORD, said
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_missing_as_off_is_refused_where_the_host_cannot_read_all_of_its_vms(hos
 
 
 def test_missing_as_off_is_refused_where_a_vm_of_that_name_still_runs(host, fence):
-    block = (DATA / "unregistered process.txt").read_text()
+    block = (DATA / "host/unregistered process.txt").read_text()
     host.faults.bad_answers.append(
         BadAnswer("vm process list", kind="text", text=block, status=0, times=9))
     run = fence.as_pacemaker(host, "status", "gone", missing_as_off="1")

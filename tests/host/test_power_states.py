@@ -2,7 +2,7 @@
 
 import pytest
 from esxi_sim import VM, VMFaults
-from running import said
+from fence_runner import said
 
 
 @pytest.fixture(params=["obeyed", "refused"], ids=["off obeyed", "off refused"])

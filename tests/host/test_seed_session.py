@@ -2,7 +2,7 @@
 
 import pytest
 from esxi_sim import RELEASES, VM
-from running import said
+from fence_runner import said
 
 
 @pytest.fixture(params=RELEASES)

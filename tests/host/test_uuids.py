@@ -2,7 +2,7 @@
 
 import pytest
 from esxi_sim import VM
-from running import said
+from fence_runner import said
 
 NODE = "564d36cf-6988-c91d-0f5f-a62628d46553"
 OTHER = "564d36cf-6988-c91d-0f5f-a62628d46554"

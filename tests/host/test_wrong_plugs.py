@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from case_files import DATA
 from esxi_sim import VM
-from running import DATA, said
+from fence_runner import said
 
-NO_SUCH = json.loads((DATA / "no_such_plugs.json").read_text(encoding="utf-8"))["plugs"]
+NO_SUCH = json.loads((DATA / "host/no_such_plugs.json").read_text(encoding="utf-8"))["plugs"]
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import pathlib
 import subprocess
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
+#: What is installed, by whatever way.
+PROGRAMS = sorted(path.stem for path in PROJECT.glob("agents/esxi/*") if path.is_file())
 
 
 def run(*command, cwd=PROJECT, **options):

@@ -1,9 +1,9 @@
-"""make install, uninstall, and the old script's name."""
+"""make install and uninstall."""
 
 import stat
 
 import pytest
-from commands import PROJECT, run, succeed
+from commands import PROGRAMS, PROJECT, run, succeed
 
 AGENT = PROJECT / "agents/esxi/fence_esxi.py"
 
@@ -26,12 +26,11 @@ def put_sibling(destination, name, first_line):
 
 def installed_interpreter(destination):
     assert make("install", destination).returncode == 0
-    agent, key_tool = (
+    (interpreter,) = {
         (destination / "usr/sbin" / name).read_text().splitlines()[0].split()[0]
-        for name in ("fence_esxi", "esxi-fence-key")
-    )
-    assert agent == key_tool
-    return agent
+        for name in PROGRAMS
+    }
+    return interpreter
 
 
 def files_in(destination):
@@ -40,13 +39,11 @@ def files_in(destination):
     )
 
 
-def test_install_puts_both_programs_and_their_man_pages(destination):
+def test_install_puts_the_programs_and_their_man_pages(destination):
     assert make("install", destination).returncode == 0
     assert files_in(destination) == [
-        "usr/sbin/esxi-fence-key",
-        "usr/sbin/fence_esxi",
-        "usr/share/man/man8/esxi-fence-key.8",
-        "usr/share/man/man8/fence_esxi.8",
+        *[f"usr/sbin/{name}" for name in PROGRAMS],
+        *[f"usr/share/man/man8/{name}.8" for name in PROGRAMS],
     ]
 
 
@@ -114,65 +111,3 @@ def test_install_leaves_the_old_script_alone(destination):
     make("install", destination)
     make("uninstall", destination)
     assert b"the old script" in (destination / "usr/sbin/fence_ESXi").read_bytes()
-
-
-def test_compat_is_a_link_to_the_agent(destination):
-    make("install", destination)
-    assert make("install-compat", destination).returncode == 0
-    link = destination / "usr/sbin/fence_ESXi"
-    assert link.is_symlink()
-    assert link.resolve() == (destination / "usr/sbin/fence_esxi").resolve()
-
-
-def test_compat_twice_changes_nothing(destination):
-    make("install", destination)
-    make("install-compat", destination)
-    assert make("install-compat", destination).returncode == 0
-
-
-def test_compat_does_not_overwrite_the_old_script(destination):
-    put_sibling(destination, "fence_ESXi", b"the old script")
-    make("install", destination)
-    done = make("install-compat", destination)
-    old = destination / "usr/sbin/fence_ESXi"
-    assert done.returncode != 0
-    assert f"mv {old} {old}.old" in done.stderr
-    assert old.read_bytes() == b"the old script\n"
-
-
-def test_compat_does_not_overwrite_a_broken_link(destination):
-    make("install", destination)
-    old = destination / "usr/sbin/fence_ESXi"
-    old.symlink_to("/nowhere/fence_ESXi")
-    assert make("install-compat", destination).returncode != 0
-    assert str(old.readlink()) == "/nowhere/fence_ESXi"
-
-
-def test_compat_without_the_agent_is_refused(destination):
-    done = make("install-compat", destination)
-    assert done.returncode != 0
-    assert "make install" in done.stderr
-
-
-def test_uninstall_compat_removes_our_link_only(destination):
-    make("install", destination)
-    make("install-compat", destination)
-    assert make("uninstall-compat", destination).returncode == 0
-    assert not (destination / "usr/sbin/fence_ESXi").is_symlink()
-    assert (destination / "usr/sbin/fence_esxi").is_file()
-
-
-def test_uninstall_compat_leaves_the_old_script(destination):
-    put_sibling(destination, "fence_ESXi", b"the old script")
-    assert make("uninstall-compat", destination).returncode != 0
-    assert (destination / "usr/sbin/fence_ESXi").read_bytes() == b"the old script\n"
-
-
-def test_uninstall_does_not_leave_a_dangling_name(destination):
-    """A cluster configured for fence_ESXi would be without its agent, and nobody told."""
-    make("install", destination)
-    make("install-compat", destination)
-    done = make("uninstall", destination)
-    assert done.returncode != 0
-    assert "uninstall-compat" in done.stderr
-    assert (destination / "usr/sbin/fence_esxi").is_file()

@@ -7,13 +7,12 @@
 import re
 
 import pytest
-from commands import PROJECT, run, succeed
+from commands import PROGRAMS, PROJECT, run, succeed
 from esxi_sim import Host
 
 pytestmark = pytest.mark.packaging
 
 AGENT = "/usr/sbin/fence_esxi"
-OLD_NAME = "/usr/sbin/fence_ESXi"
 
 
 def package(pattern):
@@ -27,18 +26,8 @@ def deb():
 
 
 @pytest.fixture(scope="module")
-def compat_deb():
-    return package("fence-agents-esxi-compat_*_all.deb")
-
-
-@pytest.fixture(scope="module")
 def rpm():
-    return package("fence-agents-esxi-[0-9]*.noarch.rpm")
-
-
-@pytest.fixture(scope="module")
-def compat_rpm():
-    return package("fence-agents-esxi-compat-*.noarch.rpm")
+    return package("fence-agents-esxi-*.noarch.rpm")
 
 
 class Userland:
@@ -48,10 +37,10 @@ class Userland:
         self.disk = disk
 
     def run(self, *command):
-        return run(PROJECT / "tools/userland", "bookworm", self.disk, *command)
+        return run(PROJECT / "tools/userland", "run", "bookworm", self.disk, *command)
 
     def succeed(self, *command):
-        return succeed(PROJECT / "tools/userland", "bookworm", self.disk, *command)
+        return succeed(PROJECT / "tools/userland", "run", "bookworm", self.disk, *command)
 
     def give(self, *files):
         """Put files into its /srv; their paths there are returned."""
@@ -78,21 +67,24 @@ def with_agent(userland, deb):
     return userland
 
 
-def test_the_deb_holds_both_programs_and_their_man_pages(deb):
+EVERYTHING = [
+    *[f"/usr/sbin/{name}" for name in PROGRAMS],
+    *[f"/usr/share/man/man8/{name}.8.gz" for name in PROGRAMS],
+]
+
+
+def test_the_deb_holds_the_programs_and_their_man_pages(deb):
     listed = succeed("dpkg-deb", "--contents", deb).splitlines()
-    files = [line.split()[5] for line in listed if not line.startswith("d")]
-    assert [name for name in files if "/share/doc/" not in name] == [
-        "./usr/sbin/esxi-fence-key",
-        "./usr/sbin/fence_esxi",
-        "./usr/share/man/man8/esxi-fence-key.8.gz",
-        "./usr/share/man/man8/fence_esxi.8.gz",
-    ]
+    files = [line.split()[5][1:] for line in listed if not line.startswith("d")]
+    assert [name for name in files if "/share/doc/" not in name] == EVERYTHING
 
 
 def test_the_deb_depends_on_what_the_agent_needs(deb):
     depends = succeed("dpkg-deb", "--field", deb, "Depends")
     names = re.findall(r"[a-z][a-z0-9-]+", depends)
-    assert names == ["fence-agents-common", "fence-agents", "openssh-client", "python3"]
+    assert names == ["fence-agents-common", "fence-agents", "openssh-client", "python3",
+                     "python3-pexpect"]  # fmt: skip
+    assert succeed("dpkg-deb", "--field", deb, "Enhances") == "pacemaker\n"
 
 
 def fences_a_vm(userland):
@@ -105,6 +97,24 @@ def fences_a_vm(userland):
         assert host.vm("t3022cent").power == "off"
 
 
+def test_the_documents_link_to_what_is_installed(deb, rpm, tmp_path):
+    for name, packed in (("deb", deb), ("rpm", rpm)):
+        (tmp_path / name).mkdir()
+        unpack = {"deb": f"dpkg-deb --extract {packed} .", "rpm": f"rpm2cpio {packed} | cpio -id"}
+        succeed("sh", "-c", unpack[name], cwd=tmp_path / name)
+        pages = list((tmp_path / name).rglob("*.md"))
+        assert pages
+        for page in pages:
+            for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+                assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_the_packages_have_the_version_of_the_agent(deb, rpm, agent):
+    assert succeed("dpkg-deb", "--field", deb, "Version") == f"{agent.RELEASE}\n"
+    shown = succeed("rpm", "--query", "--package", "--queryformat", "%{VERSION}", rpm)
+    assert shown == agent.RELEASE
+
+
 def test_the_deb_is_installed_used_and_purged(with_agent):
     fences_a_vm(with_agent)
     with_agent.succeed("apt-get", "purge", "-y", "fence-agents-esxi")
@@ -113,45 +123,17 @@ def test_the_deb_is_installed_used_and_purged(with_agent):
     assert left == ""
 
 
-def test_moving_over_from_the_old_script_and_back(with_agent, compat_deb):
-    """Before, after, and how to go back, with the old script never lost."""
-    with_agent.succeed("sh", "-c", f"echo 'the old script' >{OLD_NAME}")
-    (path,) = with_agent.give(compat_deb)
-
-    refused = with_agent.run("dpkg", "--install", path)
-    assert refused.returncode != 0
-    assert f"mv {OLD_NAME} {OLD_NAME}.old" in refused.stderr
-    assert with_agent.succeed("cat", OLD_NAME) == "the old script\n"
-
-    with_agent.succeed("mv", OLD_NAME, f"{OLD_NAME}.old")
-    with_agent.succeed("dpkg", "--install", path)
-    assert '<resource-agent name="fence_' in with_agent.succeed(OLD_NAME, "-o", "metadata")
-    with_agent.succeed("dpkg", "--install", path)
-
-    with_agent.succeed("apt-get", "purge", "-y", "fence-agents-esxi-compat")
-    assert not with_agent.is_there(OLD_NAME)
-    assert with_agent.is_there(AGENT)
-    with_agent.succeed("mv", f"{OLD_NAME}.old", OLD_NAME)
-    assert with_agent.succeed("cat", OLD_NAME) == "the old script\n"
-
-
-def test_the_rpm_holds_both_programs_and_their_man_pages(rpm, compat_rpm):
+def test_the_rpm_holds_the_programs_and_their_man_pages(rpm):
     files = succeed("rpm", "--query", "--package", "--list", rpm).split()
-    assert [name for name in files if "/share/doc/" not in name and "/licenses/" not in name] == [
-        "/usr/sbin/esxi-fence-key",
-        "/usr/sbin/fence_esxi",
-        "/usr/share/man/man8/esxi-fence-key.8.gz",
-        "/usr/share/man/man8/fence_esxi.8.gz",
-    ]
-    files = succeed("rpm", "--query", "--package", "--list", compat_rpm).split()
-    assert sorted(files) == [OLD_NAME, "/usr/share/man/man8/fence_ESXi.8.gz"]
+    programs = [name for name in files if "/share/doc/" not in name and "/licenses/" not in name]
+    assert programs == EVERYTHING
 
 
-def test_the_rpm_requires_what_the_agent_needs(rpm, compat_rpm):
+def test_the_rpm_requires_what_the_agent_needs(rpm):
     requires = succeed("rpm", "--query", "--package", "--requires", rpm)
-    for name in ("/usr/bin/python3", "fence-agents-common", "openssh-clients"):
+    for name in ("/usr/bin/python3", "fence-agents-common", "openssh-clients", "python3-pexpect"):
         assert name in requires
-    assert "fence-agents-esxi =" in succeed("rpm", "--query", "--package", "--requires", compat_rpm)
+    assert succeed("rpm", "--query", "--package", "--enhances", rpm) == "pacemaker\n"
 
 
 RPM = ["rpm", "--force-debian", "--nodeps"]
@@ -171,18 +153,3 @@ def test_the_rpm_is_installed_used_and_erased(with_rpm):
     with_rpm.succeed(*RPM, "--verify", "fence-agents-esxi")
     with_rpm.succeed(*RPM, "--erase", "fence-agents-esxi")
     assert with_rpm.succeed("find", "/usr", "/etc", "-iname", "*esxi*") == ""
-
-
-def test_the_compat_rpm_refuses_an_old_script(with_rpm, compat_rpm):
-    with_rpm.succeed("sh", "-c", f"echo 'the old script' >{OLD_NAME}")
-    (path,) = with_rpm.give(compat_rpm)
-    refused = with_rpm.run(*RPM, "--install", path)
-    assert refused.returncode != 0
-    assert f"mv {OLD_NAME} {OLD_NAME}.old" in refused.stderr
-    assert with_rpm.succeed("cat", OLD_NAME) == "the old script\n"
-
-    with_rpm.succeed("mv", OLD_NAME, f"{OLD_NAME}.old")
-    with_rpm.succeed(*RPM, "--install", path)
-    assert '<resource-agent name="fence_' in with_rpm.succeed(OLD_NAME, "-o", "metadata")
-    with_rpm.succeed(*RPM, "--erase", "fence-agents-esxi-compat")
-    assert not with_rpm.is_there(OLD_NAME)

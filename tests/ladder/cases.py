@@ -3,8 +3,8 @@
 import contextlib
 import re
 
-from campaign.agent_process import esxi, fence
-from esxi_sim import VM, VMFaults
+from esxi_sim import VM, Host, VMFaults
+from fence_runner import fence
 
 # seconds from the start of the agent to its verdict, and what a busy machine adds to the measure
 BOUND = {"off": 45, "on": 45, "reboot": 55, "status": 20, "list": 20, "list-status": 20,
@@ -19,7 +19,7 @@ def a_host(power="on", host=None, **faults):
     host: switches of the host itself, by name.
     """
     node1 = VM("node1", power=power, faults=VMFaults(**faults))
-    with esxi(node1, VM("node2"), **(host or {})) as simulated:
+    with Host(vms=[node1, VM("node2")], **(host or {})) as simulated:
         worlds_of_node2 = {str(simulated.vm("node2").world_id)}
         yield simulated
         assert simulated.vm("node2").power == "on"
@@ -37,16 +37,16 @@ def run(host, action, plug="node1", **options):
 def succeeds(host, action, words, plug="node1", **options):
     """The run, once it ended in success and said so in exactly these words."""
     done = run(host, action, plug, **options)
-    assert (done.status, done.out) == (0, words + "\n"), done
+    assert (done.status, done.stdout) == (0, words + "\n"), done
     return done
 
 
 def fails(host, action, *words, plug="node1", **options):
     """The run, once it ended in failure, with nothing on stdout and each of words in stderr."""
     done = run(host, action, plug, **options)
-    assert (done.status, done.out) == (1, ""), done
+    assert (done.status, done.stdout) == (1, ""), done
     for word in words:
-        assert word in done.err, done.err
+        assert word in done.stderr, done.stderr
     return done
 
 

@@ -26,7 +26,6 @@ SOME = ("nothing", "half a word", "a fault that names a state, 5.5",
         "a fault with the state on a line of its own")
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("answer", [ANSWERS[which] for which in SOME], ids=SOME)
 def test_it_is_not_off_because_getstate_talks_nonsense(answer):
     with a_host(off="ignored", kill_needs="never", getstate=answer) as host:
@@ -34,24 +33,22 @@ def test_it_is_not_off_because_getstate_talks_nonsense(answer):
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 def test_the_processes_tell_where_getstate_talks_nonsense(answer):
     with a_host(off="ignored", getstate=answer) as host:
         done = succeeds(host, "off", "Success: Powered OFF")
         assert kills(host)[0].endswith("soft")
         assert host.vm("node1").power == "off"
-        assert "its process is gone from two lists" in done.err
+        assert "its process is gone from two lists" in done.stderr
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 def test_status_knows_no_state_where_getstate_talks_nonsense(answer):
     with a_host(getstate=answer) as host:
         done = fails(host, "status", "Vmid 1", "hostd")
-        assert ": }" not in done.err  # the end of get.summary, which is not what is wrong
+        assert ": }" not in done.stderr  # the end of get.summary, which is not what is wrong
 
 
-@pytest.mark.waits
 def test_the_right_words_with_a_failed_exit_status_prove_nothing():
     with a_host(off="ignored", kill_needs="never", getstate="Retrieved runtime info\nPowered off\n",
                 getstate_status=1) as host:

@@ -5,7 +5,6 @@ from cases import a_host, fails, kills, power_commands, run, succeeds, was_cut
 from esxi_sim import VM
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("action", ["off", "reboot"])
 def test_hostd_is_hung_before_the_first_command(action):
     with a_host(host={"hostd": "hung"}) as host:
@@ -14,10 +13,9 @@ def test_hostd_is_hung_before_the_first_command(action):
         assert kills(host) == ["localcli soft"]
         assert power_commands(host) == [] or action == "reboot"
         assert was_cut(host)
-        assert "its process is gone from two lists" in done.err
+        assert "its process is gone from two lists" in done.stderr
 
 
-@pytest.mark.waits
 def test_hostd_is_down_and_the_vm_runs():
     with a_host(host={"hostd": "down"}) as host:
         succeeds(host, "off", "Success: Powered OFF")
@@ -25,21 +23,18 @@ def test_hostd_is_down_and_the_vm_runs():
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 def test_hostd_fails_late():
     with a_host(host={"hostd": "late_failure"}) as host:
         succeeds(host, "off", "Success: Powered OFF")
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 def test_hostd_is_down_and_only_force_works():
     with a_host(kill_needs="force", host={"hostd": "down"}) as host:
         succeeds(host, "off", "Success: Powered OFF")
         assert kills(host) == ["localcli soft", "localcli hard", "localcli force"]
 
 
-@pytest.mark.waits
 def test_hostd_is_down_and_the_node_is_alone_on_the_host():
     with a_host(host={"hostd": "down"}) as host:
         host.vm("node2").power = "off"
@@ -50,7 +45,6 @@ def test_hostd_is_down_and_the_node_is_alone_on_the_host():
         host.clear_record()
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize(("hostd", "missing_as_off"), [("hung", None), ("down", None),
                                                        ("down", "1"), ("late_failure", "1")])
 def test_hostd_is_silent_and_nobody_knows_the_vm(hostd, missing_as_off):
@@ -59,10 +53,9 @@ def test_hostd_is_silent_and_nobody_knows_the_vm(hostd, missing_as_off):
         done = fails(host, "off", '"node9"', "is not proven off", plug="node9",
                      missing_as_off=missing_as_off)
         assert kills(host) == []
-        assert "kill" not in done.err
+        assert "kill" not in done.stderr
 
 
-@pytest.mark.waits
 def test_hostd_is_down_and_the_vm_is_off():
     """localcli lists running VMs only: that it lists no node1 does not prove anything."""
     with a_host(power="off", host={"hostd": "down"}) as host:
@@ -70,7 +63,6 @@ def test_hostd_is_down_and_the_vm_is_off():
         assert kills(host) == []
 
 
-@pytest.mark.waits
 def test_hostd_hangs_as_soon_as_the_vm_was_found():
     with a_host() as host:
         host.after_commands(1, lambda: host.set_hostd("hung"))
@@ -78,7 +70,6 @@ def test_hostd_hangs_as_soon_as_the_vm_was_found():
         assert kills(host) == ["localcli soft"]
 
 
-@pytest.mark.waits
 def test_hostd_hangs_as_soon_as_power_off_was_refused():
     with a_host(off="refused", kill_needs="hard") as host:
         host.after_commands(3, lambda: host.set_hostd("hung"))
@@ -86,7 +77,6 @@ def test_hostd_hangs_as_soon_as_power_off_was_refused():
         assert kills(host) == ["localcli soft", "localcli hard"]
 
 
-@pytest.mark.waits
 def test_hostd_recovers_while_localcli_is_down():
     with a_host(host={"hostd": "down", "localcli": "down"}) as host:
         host.set_hostd("down", recover_after=12)
@@ -94,7 +84,6 @@ def test_hostd_recovers_while_localcli_is_down():
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 def test_hostd_is_down_and_two_running_vms_bear_the_name():
     """Which of them the plug means is in hostd's list only: neither is touched."""
     with a_host(host={"hostd": "down"}) as host:
@@ -118,35 +107,31 @@ def test_two_running_vms_bear_the_name_and_one_is_registered(off):
         assert {left_behind.power, host.vm_by_id(1).power} == {"on"}
 
 
-@pytest.mark.waits
 def test_hostd_is_down_on_every_reading_action():
     with a_host(host={"hostd": "down"}) as host:
         for action in ("status", "list", "list-status", "monitor"):
             done = run(host, action, "node1" if action == "status" else None)
-            assert (done.status, done.out) == (1, "")
-            assert "hostd" in done.err
+            assert (done.status, done.stdout) == (1, "")
+            assert "hostd" in done.stderr
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("service", [True, False])
 @pytest.mark.parametrize("hostd", ["hung", "late_failure"])
 @pytest.mark.parametrize("action", ["status", "list", "list-status", "monitor"])
 def test_a_reading_ends_in_time_while_hostd_is_silent(action, hostd, service):
     with a_host(host={"hostd": hostd}) as host:
         done = run(host, action, "node1" if action == "status" else None, service=service)
-        assert (done.status, done.out) == (1, "")
-        assert "vim-cmd vmsvc/getallvms" in done.err or "hostd" in done.err
+        assert (done.status, done.stdout) == (1, "")
+        assert "vim-cmd vmsvc/getallvms" in done.stderr or "hostd" in done.stderr
 
 
-@pytest.mark.waits
 def test_on_ends_in_time_while_hostd_is_hung():
     with a_host(power="off", host={"hostd": "hung"}) as host:
         fails(host, "on", "vim-cmd vmsvc/getallvms")
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 def test_a_reading_succeeds_when_hostd_recovers_in_time():
     with a_host() as host:
         host.set_hostd("hung", recover_after=5)
-        assert run(host, "status").out == "Status: ON\n"
+        assert run(host, "status").stdout == "Status: ON\n"

@@ -34,7 +34,6 @@ def test_the_line_breaks_at_the_kill():
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("step", [*STEPS, "process list"])
 def test_the_session_falls_silent(step):
     with a_host(off="ignored") as host:
@@ -44,7 +43,6 @@ def test_the_session_falls_silent(step):
         assert host.logins > 1
 
 
-@pytest.mark.waits
 def test_the_line_breaks_at_every_power_off():
     with a_host() as host:
         host.faults.cuts += [LineCut("power.off", when="before_run", nth=n) for n in range(1, 99)]
@@ -75,7 +73,6 @@ def test_an_answer_is_damaged_once(step, kind):
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("kind", ["empty", "half", "garbage"])
 def test_no_list_of_processes_is_whole(kind):
     """A list in which the process cannot be seen is no proof that it is gone."""
@@ -85,7 +82,6 @@ def test_no_list_of_processes_is_whole(kind):
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 def test_the_list_of_processes_goes_empty_after_the_first_look():
     """An empty list is what a host without running VMs prints, but node2 was just there."""
     with a_host(kill_needs="never", host={"hostd": "hung"}) as host:

@@ -13,8 +13,8 @@ TESTS = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(TESTS), str(TESTS.parent / "lib")]
 
-from campaign.agent_process import fence  # noqa: E402
 from cases import a_host  # noqa: E402
+from fence_runner import fence  # noqa: E402
 
 TEXTS = TESTS / "data/ladder"
 
@@ -39,7 +39,7 @@ def log_of(name):
     """The log of a case with times, ports and repeated lines left out."""
     asked, faults = CASES[name]
     with a_host(**faults) as host:
-        text = fence(host, **{"plug": "node1", **asked}).err
+        text = fence(host, **{"plug": "node1", **asked}).stderr
     text = re.sub(r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ", "", text)
     text = re.sub(r"\b\d+\.\d s\b", "T s", text)
     text = re.sub(r"port \d+", "port N", text)
@@ -47,7 +47,6 @@ def log_of(name):
     return "".join(line for last, line in zip(["", *lines], lines) if line != last)
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("name", CASES)
 def test_the_log_says_what_was_done_and_what_proved_it(name):
     assert log_of(name) == (TEXTS / (name + ".txt")).read_text()

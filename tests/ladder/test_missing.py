@@ -1,9 +1,8 @@
 """A VM that is not in the list, and what missing_as_off makes of it."""
 
 import pytest
-from campaign.agent_process import esxi
 from cases import a_host, fails, kills, power_commands, run, succeeds, was_cut
-from esxi_sim import VM, BadAnswer
+from esxi_sim import VM, BadAnswer, Host
 
 # what the option may hold, and whether it means yes
 VALUES = {None: False, "0": False, "no": False, "off": False, "false": False, "1": True,
@@ -16,12 +15,12 @@ def test_an_unknown_vm(action, value, means_yes):
     with a_host() as host:
         done = run(host, action, "node9", missing_as_off=value)
         if not means_yes:
-            assert (done.status, done.out) == (1, "")
-            assert 'no VM is called "node9"' in done.err
+            assert (done.status, done.stdout) == (1, "")
+            assert 'no VM is called "node9"' in done.stderr
         elif action == "status":
-            assert (done.status, done.out) == (2, "Status: OFF\n")
+            assert (done.status, done.stdout) == (2, "Status: OFF\n")
         elif action == "off":
-            assert (done.status, done.out) == (0, "Success: Already OFF\n")
+            assert (done.status, done.stdout) == (0, "Success: Already OFF\n")
         assert power_commands(host) == []
         assert kills(host) == []
 
@@ -34,21 +33,19 @@ def test_a_failed_listing_is_never_an_absence(kind, missing_as_off):
             BadAnswer("getallvms", kind=kind, times=99, text="Connect to localhost failed\n"))
         for plug in ("node1", "node9"):
             done = run(host, "status", plug, missing_as_off=missing_as_off)
-            assert done.out != "Status: OFF\n", (plug, done)
+            assert done.stdout != "Status: OFF\n", (plug, done)
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("missing_as_off", ["0", "1"])
 def test_a_failed_listing_makes_no_vm_off(missing_as_off):
     with a_host() as host:
         host.faults.bad_answers.append(BadAnswer("getallvms", kind="empty", times=99))
         done = run(host, "off", "node9", missing_as_off=missing_as_off)
-        assert (done.status, done.out) == (1, "")
+        assert (done.status, done.stdout) == (1, "")
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize(("action", "stream"), [("status", "stdout"), ("status", "stderr"),
                                                 ("off", "stderr")])
 def test_missing_as_off_is_no_help_where_the_host_cannot_read_a_vm(action, stream):
@@ -75,21 +72,20 @@ def test_missing_as_off_believes_no_empty_list_of_processes_alone(action):
 
 
 def test_missing_as_off_on_a_host_that_runs_nothing():
-    with esxi(VM("node1", power="off")) as host:
+    with Host(vms=[VM("node1", power="off")]) as host:
         done = run(host, "status", "node9", missing_as_off="1")
-        assert (done.status, done.out) == (2, "Status: OFF\n")
+        assert (done.status, done.stdout) == (2, "Status: OFF\n")
 
 
 def test_missing_as_off_for_a_uuid_nobody_has():
     with a_host() as host:
         done = run(host, "status", "564d0000-1111-2222-3333-444455556666", missing_as_off="1")
-        assert (done.status, done.out) == (2, "Status: OFF\n")
+        assert (done.status, done.stdout) == (2, "Status: OFF\n")
 
 
 # --- the host cannot read the VM it runs ---------------------------------------------------------
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize(("stream", "missing_as_off"), [("stdout", None), ("stderr", None),
                                                         ("stderr", "1")])
 def test_the_host_skips_the_vm_as_invalid_while_it_runs(stream, missing_as_off):
@@ -99,7 +95,6 @@ def test_the_host_skips_the_vm_as_invalid_while_it_runs(stream, missing_as_off):
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 def test_the_host_skips_the_vm_as_invalid_and_then_hostd_hangs():
     with a_host(host={"invalid_vms": [1]}) as host:
         host.after_commands(2, lambda: host.set_hostd("hung"))
@@ -107,7 +102,6 @@ def test_the_host_skips_the_vm_as_invalid_and_then_hostd_hangs():
         assert kills(host) == ["localcli soft"]
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("missing_as_off", [None, "1"])
 def test_the_host_skips_the_vm_as_invalid_and_no_kill_ends_it(missing_as_off):
     with a_host(kill_needs="never", host={"invalid_vms": [1]}) as host:
@@ -115,7 +109,6 @@ def test_the_host_skips_the_vm_as_invalid_and_no_kill_ends_it(missing_as_off):
         assert not was_cut(host)
 
 
-@pytest.mark.waits
 def test_the_host_skips_the_vm_as_invalid_and_kills_are_not_allowed():
     with a_host(host={"invalid_vms": [1]}) as host:
         fails(host, "off", "Skipping invalid VM 1", no_kill="1")
@@ -176,7 +169,6 @@ def test_a_row_forged_by_a_note_is_not_the_vm():
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 def test_hostd_goes_down_before_a_row_too_many_is_settled():
     with a_host() as host:
         host.faults.extra_rows.append(STALE_ROW)

@@ -4,9 +4,8 @@ Every single fault at every command, and what was found by chance, is in tests/c
 """
 
 import pytest
-from campaign.agent_process import esxi
 from cases import a_host, fails, kills, power_commands, run, succeeds
-from esxi_sim import VM, BadAnswer
+from esxi_sim import VM, BadAnswer, Host
 
 TWO_WITNESSES = 'is off: hostd says "Powered off", and no process of it runs'
 TWO_LISTS = "is off: hostd is silent about it, and its process is gone from two lists"
@@ -25,31 +24,30 @@ def without(host, program):
 def test_two_witnesses_after_a_power_off():
     with a_host() as host:
         done = succeeds(host, "off", "Success: Powered OFF", verbose="1")
-        assert TWO_WITNESSES in done.err
+        assert TWO_WITNESSES in done.stderr
 
 
 @pytest.mark.parametrize("action", ["status", "off"])
 def test_of_a_vm_that_was_off_ps_must_say_so_too(action):
     with a_host(power="off") as host:
         done = run(host, action)
-        assert done.out == {"status": "Status: OFF\n", "off": "Success: Already OFF\n"}[action]
+        assert done.stdout == {"status": "Status: OFF\n", "off": "Success: Already OFF\n"}[action]
         assert {"ps", "esxcli vm process list"} <= set(host.commands)
 
 
 @pytest.mark.parametrize("ps", ["absent", "busybox"])
 def test_where_the_host_has_no_ps_both_lists_must_agree(ps):
     with a_host(power="off", host={"ps": ps}) as host:
-        assert run(host, "status").out == "Status: OFF\n"
+        assert run(host, "status").stdout == "Status: OFF\n"
         host.faults.bad_answers.append(BadAnswer("^esxcli", kind="empty", times=9))
         fails(host, "status", UNCONFIRMED)
         fails(host, "on", UNCONFIRMED)
         assert power_commands(host) == []
 
 
-@pytest.mark.waits
 def test_a_ps_that_hangs_is_as_good_as_none():
     with a_host(power="off", host={"ps": "hung"}) as host:
-        assert run(host, "status").out == "Status: OFF\n"
+        assert run(host, "status").stdout == "Status: OFF\n"
 
 
 def test_ps_sees_a_vm_that_the_list_of_processes_lacks():
@@ -72,7 +70,6 @@ def test_a_damaged_ps_confirms_nothing(ps):
 # --- an invalid VM: hostd says "Powered off" of it, and it runs on (facts: 3.2) ------------------
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("off", ["obeyed", "refused"])
 def test_hostd_loses_the_configuration_of_a_vm_that_runs_on(off):
     with a_host(off=off) as host:
@@ -82,7 +79,6 @@ def test_hostd_loses_the_configuration_of_a_vm_that_runs_on(off):
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 def test_hostd_loses_it_and_no_kill_ends_it():
     with a_host(kill_needs="never") as host:
         host.after_commands(4, lambda: host.invalidate(host.vm("node1")))
@@ -96,7 +92,7 @@ def test_the_status_of_a_vm_that_runs_while_hostd_says_powered_off():
         fails(host, "on", '"node1" (Vmid 1)', UNCONFIRMED)
         assert power_commands(host) == []
         listed = succeeds(host, "list-status", "node1,1,on\nnode2,2,on", plug=None)
-        assert listed.err == ""
+        assert listed.stderr == ""
 
 
 # --- hostd alone ---------------------------------------------------------------------------------
@@ -128,7 +124,6 @@ def test_hostds_word_alone_does_not_count_otherwise(action):
         assert power_commands(host) == []
 
 
-@pytest.mark.waits
 def test_hostds_word_alone_does_not_count_after_a_refusal():
     """It says "Powered off" of what it has lost, too."""
     with a_host(off="refused", refusal_invalidates=True, kill_needs="never") as host:
@@ -138,7 +133,6 @@ def test_hostds_word_alone_does_not_count_after_a_refusal():
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("localcli", ["hung", "down"])
 def test_esxcli_lists_where_localcli_does_not(localcli):
     with a_host(host={"localcli": localcli}) as host:
@@ -151,13 +145,12 @@ def test_esxcli_lists_where_localcli_does_not(localcli):
 # --- hostd is silent -----------------------------------------------------------------------------
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("hostd", ["hung", "down"])
 @pytest.mark.parametrize("neighbour", ["runs", "is off", "is not there"])
 def test_two_lists_prove_it_where_hostd_is_silent(hostd, neighbour):
     """For a VM that is alone on its host, too: on a living host ps is never empty."""
     others = {"runs": [VM("node2")], "is off": [VM("node2", power="off")], "is not there": []}
-    with esxi(VM("node1"), *others[neighbour], hostd=hostd) as host:
+    with Host(vms=[VM("node1"), *others[neighbour]], hostd=hostd) as host:
         succeeds(host, "off", "Success: Powered OFF", verbose="1")
         assert kills(host) == ["localcli soft"]
         assert host.vm("node1").power == "off"
@@ -167,22 +160,19 @@ def test_two_lists_prove_it_where_hostd_is_silent(hostd, neighbour):
         assert behind.count("localcli vm process list") >= 3
 
 
-@pytest.mark.waits
 def test_without_ps_something_must_still_be_listed_that_ran_beside_it():
     with a_host(host={"hostd": "hung", "ps": "absent"}) as host:
         done = succeeds(host, "off", "Success: Powered OFF", verbose="1")
-        assert TWO_LISTS in done.err
+        assert TWO_LISTS in done.stderr
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("ps", ["absent", "busybox"])
 def test_without_ps_an_empty_list_proves_nothing(ps):
     """It is what a host prints that runs no VM, and what a broken one may print."""
-    with esxi(VM("node1"), hostd="hung", ps=ps) as host:
+    with Host(vms=["node1"], hostd="hung", ps=ps) as host:
         fails(host, "off", "is not proven off", "no list shows its process is no proof")
 
 
-@pytest.mark.waits
 def test_ps_shows_the_worlds_for_a_while_longer():
     """Their numbers count, not the list of processes alone."""
     with a_host(ps_seconds=6, host={"hostd": "down"}) as host:
@@ -190,13 +180,11 @@ def test_ps_shows_the_worlds_for_a_while_longer():
         assert done.seconds > 6
 
 
-@pytest.mark.waits
 def test_ps_shows_the_worlds_for_ever():
     with a_host(ps_seconds=999, host={"hostd": "down"}) as host:
         fails(host, "off", "is not proven off")
 
 
-@pytest.mark.waits
 def test_a_list_that_lacks_it_once_proves_nothing():
     with a_host(kill_needs="never", host={"hostd": "down"}) as host:
         for program in ("localcli vm process list", "ps"):
@@ -208,7 +196,6 @@ def test_a_list_that_lacks_it_once_proves_nothing():
 # --- which process ------------------------------------------------------------------------------
 
 
-@pytest.mark.waits
 def test_a_process_on_another_datastore_is_not_killed():
     """Name, path below the volume and UUID are the VM's, which does not run: a copy of it does."""
     with a_host(power="suspended", suspended_off="refused") as host:

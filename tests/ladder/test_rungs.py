@@ -37,7 +37,6 @@ def test_a_kill_needs_to_be_hard():
         assert kills(host) == ["esxcli soft", "esxcli hard"]
 
 
-@pytest.mark.waits
 def test_only_force_works():
     with a_host(off="ignored", kill_needs="force") as host:
         done = succeeds(host, "off", "Success: Powered OFF")
@@ -46,7 +45,6 @@ def test_only_force_works():
         assert done.seconds < 25
 
 
-@pytest.mark.waits
 def test_only_force_works_and_the_node_is_started_again():
     with a_host(off="ignored", kill_needs="force") as host:
         succeeds(host, "reboot", "Success: Rebooted")
@@ -54,7 +52,6 @@ def test_only_force_works_and_the_node_is_started_again():
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize(("action", "off"), [("off", "ignored"), ("off", "refused"),
                                              ("reboot", "ignored")])
 def test_nothing_works(action, off):
@@ -66,7 +63,6 @@ def test_nothing_works(action, off):
         assert not was_cut(host)
 
 
-@pytest.mark.waits
 def test_nothing_works_while_hostd_hangs():
     with a_host(kill_needs="never", host={"hostd": "hung"}) as host:
         fails(host, "off", '"node1"', "is not proven off",
@@ -74,14 +70,12 @@ def test_nothing_works_while_hostd_hangs():
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 def test_nothing_answers():
     with a_host(host={"hostd": "hung", "localcli": "hung"}) as host:
         fails(host, "off", '"node1"', "is not proven off", "tried: nothing could be sent")
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 def test_power_off_hangs_and_is_done():
     with a_host(off="hangs_after") as host:
         done = succeeds(host, "off", "Success: Powered OFF")
@@ -90,7 +84,6 @@ def test_power_off_hangs_and_is_done():
         assert done.seconds < 20
 
 
-@pytest.mark.waits
 def test_power_off_hangs_and_is_not_done():
     with a_host(off="hangs") as host:
         done = succeeds(host, "off", "Success: Powered OFF")
@@ -99,7 +92,6 @@ def test_power_off_hangs_and_is_not_done():
         assert done.seconds < 25
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("seconds", [2, 8, 20])
 def test_off_comes_late_and_the_vm_cannot_be_killed(seconds):
     with a_host(off="late", off_seconds=seconds, off_blocks=False, kill_needs="never") as host:
@@ -107,7 +99,6 @@ def test_off_comes_late_and_the_vm_cannot_be_killed(seconds):
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 def test_off_comes_late_and_power_off_waits_for_it():
     with a_host(off="late", off_seconds=20, off_blocks=True, kill_needs="never") as host:
         succeeds(host, "off", "Success: Powered OFF")
@@ -120,7 +111,6 @@ def test_the_process_outlives_its_kill_for_a_moment():
         assert kills(host) == ["esxcli soft"]
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("seconds", [2, 12])
 def test_hostd_says_on_for_a_while_after_the_kill(seconds):
     with a_host(off="refused", stale_seconds=seconds) as host:
@@ -132,7 +122,7 @@ def test_hostd_says_on_for_a_while_after_the_kill(seconds):
 def test_another_task_is_in_progress():
     with a_host(busy=True, host={"release": "8.0"}) as host:
         done = succeeds(host, "off", "Success: Powered OFF")
-        assert "Operation failed since another task is in progress." in done.err
+        assert "Operation failed since another task is in progress." in done.stderr
         assert kills(host) == ["esxcli soft"]
 
 
@@ -164,26 +154,23 @@ def test_the_reboot_of_a_vm_that_is_off_starts_it():
 # --- without kills -------------------------------------------------------------------------------
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("off", ["ignored", "refused", "hangs"])
 def test_no_kill_sends_none_and_fails(off):
     with a_host(off=off) as host:
         done = fails(host, "off", '"node1"', "is not proven off", "tried: power.off;", no_kill="1")
-        assert "kill" not in done.err
+        assert "kill" not in done.stderr
         assert kills(host) == []
         assert {line for line in host.commands if "process" in line} == {
             "localcli vm process list"}
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 def test_no_kill_waits_for_a_late_off():
     with a_host(off="late", off_seconds=15, off_blocks=False) as host:
         succeeds(host, "off", "Success: Powered OFF", no_kill="1")
         assert kills(host) == []
 
 
-@pytest.mark.waits
 def test_no_kill_and_hostd_hangs():
     with a_host(host={"hostd": "hung"}) as host:
         fails(host, "off", '"node1"', "is not proven off", no_kill="1")

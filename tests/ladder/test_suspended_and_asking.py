@@ -14,7 +14,6 @@ def test_suspended_and_off_is_obeyed():
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("action", ["off", "reboot"])
 @pytest.mark.parametrize("release", ["5.5", "6.7", "8.0"])
 def test_suspended_and_off_is_refused(action, release):
@@ -25,7 +24,6 @@ def test_suspended_and_off_is_refused(action, release):
         assert "vim-cmd vmsvc/power.on 1" not in host.commands
 
 
-@pytest.mark.waits
 def test_suspended_and_hostd_is_hung():
     """A suspended VM has no process: that there is none does not make it off."""
     with a_host(power="suspended", host={"hostd": "hung"}) as host:
@@ -50,13 +48,12 @@ def test_the_status_of_a_suspended_vm_is_an_error():
     with a_host(power="suspended") as host:
         fails(host, "status", "suspended")
         listed = succeeds(host, "list-status", "node1,1,UNKNOWN\nnode2,2,on", plug=None)
-        assert listed.err == ""
+        assert listed.stderr == ""
 
 
 # --- questions -----------------------------------------------------------------------------------
 
 
-@pytest.mark.waits
 def test_a_question_at_power_on_is_named_and_not_answered():
     with a_host(power="off", question=True) as host:
         fails(host, "on", QUESTION, ANSWER, "1. I _moved it", "2. I _copied it")
@@ -64,7 +61,6 @@ def test_a_question_at_power_on_is_named_and_not_answered():
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 def test_a_question_at_power_on_of_another_kind():
     question = ("_vmx7:msg.hbacommon.corruptredo:The redo log of \"node1.vmdk\" is corrupted.\n\n"
                 "Do you want to \"retry\" or \"abort\"?\n"
@@ -73,7 +69,6 @@ def test_a_question_at_power_on_of_another_kind():
         fails(host, "on", 'The redo log of "node1.vmdk" is corrupted.', "0. Retry", "1. Abort")
 
 
-@pytest.mark.waits
 def test_a_question_at_power_on_does_not_undo_a_reboot():
     with a_host() as host:
         def ask():
@@ -83,8 +78,8 @@ def test_a_question_at_power_on_does_not_undo_a_reboot():
         done = succeeds(host, "reboot", "Success: Rebooted")
         assert was_cut(host)
         assert host.vm("node1").power == "off"
-        assert QUESTION in done.err
-        assert ANSWER in done.err
+        assert QUESTION in done.stderr
+        assert ANSWER in done.stderr
         assert not [line for line in host.commands if line.startswith("vim-cmd vmsvc/message 1 ")]
 
 
@@ -94,7 +89,6 @@ def test_a_question_that_refuses_power_off_does_not_stop_the_kill():
         assert kills(host) == ["esxcli soft"]
 
 
-@pytest.mark.waits
 def test_a_question_that_refuses_power_off_is_named_where_nothing_works():
     with a_host(question=True, kill_needs="never") as host:
         fails(host, "off", "is not proven off", QUESTION, ANSWER, "tried: power.off, esxcli kill")
@@ -103,26 +97,23 @@ def test_a_question_that_refuses_power_off_is_named_where_nothing_works():
 # --- power.on ------------------------------------------------------------------------------------
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("on", ["hangs", "ignored", "fails"])
 def test_power_on_does_not_work(on):
     with a_host(power="off", on=on, host={"release": "8.0"}) as host:
         done = fails(host, "on", '"node1" (Vmid 1) could not be switched on')
-        assert ("This host does not support AMD-V." in done.err) == (on == "fails")
+        assert ("This host does not support AMD-V." in done.stderr) == (on == "fails")
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("on", ["hangs", "ignored", "fails"])
 def test_power_on_does_not_work_after_a_good_off(on):
     with a_host(on=on) as host:
         done = succeeds(host, "reboot", "Success: Rebooted")
-        assert '"node1" (Vmid 1) could not be switched on' in done.err
+        assert '"node1" (Vmid 1) could not be switched on' in done.stderr
         assert was_cut(host)
         assert host.vm("node1").power == "off"
 
 
-@pytest.mark.waits
 @pytest.mark.parametrize("action", ["on", "reboot"])
 def test_power_on_comes_late(action):
     with a_host(power="off", on="late", on_seconds=8) as host:
@@ -130,7 +121,6 @@ def test_power_on_comes_late(action):
         assert host.vm("node1").power == "on"
 
 
-@pytest.mark.waits
 def test_a_late_off_and_then_a_power_on_that_hangs():
     """The longest way to a success: it must still end within the bound of a reboot."""
     with a_host(off="late", off_seconds=20, off_blocks=False, kill_needs="never",

@@ -18,7 +18,7 @@ TESTS = Path(__file__).parents[1]
 def test_a_suite_fails_when_the_agent_said_a_password(tmp_path, said, status, hits):
     test = "from fence_runner import keep_for_search\n\n\ndef test():\n"
     (tmp_path / "test_it.py").write_text(f"{test}    keep_for_search({said!r})\n")
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}/lib"}
     environment.pop("FENCE_ESXI_LOGS", None)
     pytest_run = [sys.executable, "-m", "pytest", "-p", "no_secrets", "--rootdir=.", "test_it.py"]
     suite = subprocess.run(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fence_runner import MARKER, PACEMAKER, PASSWORD, fence, keep_for_search
+from fence_runner import MARKER, PACEMAKER, PASSWORD, Fence, keep_for_search
 from way_in import closed_port
 
 ODD_PASSWORDS = [
@@ -234,8 +234,8 @@ def test_the_process_list_does_not_show_a_password_however_it_was_typed(esxi, wa
                                   f"password-typo = {MARKER}"])  # fmt: skip
 def test_a_misspelt_line_on_standard_input_is_not_repeated(line):
     with closed_port() as port:
-        run = fence("stdin", ip="127.0.0.1", ipport=port, username="root", action="list",
-                    more=[line, "port_typo=1"])  # fmt: skip
+        run = Fence("stdin", ip="127.0.0.1", ipport=port, username="root", action="list",
+                    more=[line, "port_typo=1"]).end()  # fmt: skip
     assert run.status == 1
     assert "port_typo" in run.stderr
     assert MARKER not in run.stderr + run.stdout
@@ -246,6 +246,7 @@ def test_a_misspelt_line_on_standard_input_is_not_repeated(line):
                                      ["--ssh-options", "-Q " + MARKER, MARKER]])  # fmt: skip
 def test_a_misspelt_option_is_not_repeated(options):
     with closed_port() as port:
-        run = fence(ip="127.0.0.1", ipport=port, username="root", action="list", more=options)
+        run = Fence(ip="127.0.0.1", ipport=port, username="root", action="list",
+                    more=options).end()  # fmt: skip
     assert run.status == 1
     assert MARKER not in run.stderr + run.stdout

@@ -1,8 +1,12 @@
 """Every way into a host that is known from real ones (facts: 7)."""
 
 import pytest
-from fence_runner import MARKER, PACEMAKER
+from fence_runner import MARKER, PACEMAKER, SHELL
 
+# /etc/hosts is a link to $HOSTS here, all else in /etc is as it was
+OWN_HOSTS = ["unshare", "--map-root-user", "--mount", "sh", "-c",
+             'mount --rbind /etc "$ETC" && mount -t tmpfs none /etc && ln -s "$ETC"/* /etc && '
+             'ln -sf "$HOSTS" /etc/hosts && exec "$@"', "sh"]  # fmt: skip
 RELEASES = ["5.5", "6.0", "6.7", "7.0", "8.0", "9.0"]
 FORGED_BANNER = "\r\n".join(
     ["Authorized use only."] * 28
@@ -140,8 +144,14 @@ def test_an_address_may_be_ipv6(esxi, way_in):
 
 
 def test_a_host_may_be_given_by_its_name(host, way_in):
-    way_in.log_in(host, ip="localhost")
-    way_in.log_in(host, ip="localhost", inet4_only=True)
+    hosts = way_in.folder / "hosts"
+    hosts.write_text(f"{host.address} esxi1.example\n")
+    etc = way_in.folder / "etc"
+    etc.mkdir()
+    environment = {**SHELL, "ETC": str(etc), "HOSTS": str(hosts)}
+    room = {"within": OWN_HOSTS, "environment": environment}
+    way_in.log_in(host, ip="esxi1.example", **room)
+    way_in.log_in(host, ip="esxi1.example", inet4_only=True, **room)
 
 
 def test_a_host_may_be_an_alias_in_an_ssh_config(esxi, way_in):

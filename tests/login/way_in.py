@@ -9,27 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from esxi_sim import Host
-from fence_runner import PASSWORD, Fence, Run
+from fence_runner import PASSWORD, Fence, Node, Run
 
 MESSAGES = Path(__file__).parents[1] / "data" / "messages"
-#: ssh is started with these, so that no test looks into the home directory of who runs it.
-OWN_FILES = "-F none -o GlobalKnownHostsFile=/dev/null -o UserKnownHostsFile="
 
 
-class WayIn:
-    """Calls the agent with all that it needs to list the VMs of a host.
-
-    folder: the test's own; its known_hosts is the user's.
-    """
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.known_hosts = folder / "known_hosts"
-
-    @property
-    def own_files(self) -> str:
-        """The ssh_options that keep ssh to the test's own folder."""
-        return f"{OWN_FILES}{self.known_hosts}"
+class WayIn(Node):
+    """Calls the agent with all that it needs to list the VMs of a host."""
 
     def start(self, host: Host | None, way: str = "typed", *, ssh_options: str = "",
               own_files: str | None = None, **parameters: object) -> Fence:  # fmt: skip
@@ -43,7 +29,7 @@ class WayIn:
             "username": "root",
             "password": PASSWORD,
             "action": "list",
-            "ssh_options": f"{own_files or self.own_files} {ssh_options}",
+            "ssh_options": f"{own_files or self.ssh_options} {ssh_options}",
         }
         everything.update(parameters)
         given = {name: value for name, value in everything.items() if value is not None}

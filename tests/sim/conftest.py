@@ -71,20 +71,10 @@ def public_keys(keys):
 
 
 @pytest.fixture
-def start_host(public_keys):
-    """Starts simulated hosts that end with the test."""
-    from esxi_sim import Host
-
-    hosts = []
-
-    def start(*vms, **switches):
-        switches.setdefault("authorized_keys", public_keys)
-        hosts.append(Host(vms=vms, **switches).start())
-        return hosts[-1]
-
-    yield start
-    for host in hosts:
-        host.stop()
+def start_host(esxi, public_keys):
+    """Starts simulated hosts that let those keys in: start_host("node1", release="6.7", ...)."""
+    settings = {"authorized_keys": public_keys, "password": "VMware1!"}
+    return lambda *vms, **switches: esxi(vms=vms, **{**settings, **switches})
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Logging in to the simulated host: every way in, and what is said when there is none."""
 
+import socket
 import subprocess
 import time
 
@@ -130,6 +131,19 @@ def test_a_busy_host_drops_connections(start_host, client_of, text):
     client = client_of(host)
     assert [client(HELLO).returncode for _ in range(3)] == [255, 255, 0]
     assert host.connections_seen == 3
+
+
+def test_max_startups_counts_those_who_have_not_logged_in(start_host, client_of):
+    host = start_host(max_startups="1:0:2")
+    client = client_of(host)
+    assert [client(HELLO).returncode for _ in range(3)] == [0, 0, 0]
+    with socket.create_connection(("127.0.0.1", host.port)) as idle:
+        idle.recv(1)
+        assert client(HELLO).returncode == 0
+        host.login.max_startups = "1:100:2"
+        assert client(HELLO).returncode == 255
+        host.login.max_startups = "0:0:1"
+        assert client(HELLO).returncode == 255
 
 
 @pytest.mark.parametrize("where", ["banner_delay", "auth_delay"])

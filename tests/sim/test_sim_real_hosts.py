@@ -4,7 +4,7 @@ file in brackets)."""
 import re
 
 import pytest
-from esxi_sim import VM, VMFaults, World
+from esxi_sim import VM, BadAnswer, VMFaults, World
 from esxi_sim.storage import volume_uuid
 from esxi_sim.virtual import VirtualClock, VirtualLine
 
@@ -96,6 +96,20 @@ def test_ps_shows_every_world_by_number(release, foreign):
     assert named["vmm0:node1"] == (str(vm.world_id), foreign)
     assert named["vmx-vcpu-0:node1"][1] == str(vm.process.cartel)
     assert "off" not in text
+
+
+def test_the_worlds_of_the_login_that_asks_are_the_last_of_ps():
+    host = world("node1", "node2")
+    host.vm("node2").power = "off"
+    whole = ask(host, "ps")[1]
+    numbers = [int(line.split()[0]) for line in whole.splitlines()[1:]]
+    assert numbers == sorted(set(numbers))
+    assert [line.split()[-1] for line in whole.splitlines()[-3:]] == ["sshd", "sh", "ps"]
+    host.faults.bad_answers.append(BadAnswer("^ps", "half"))
+    half = ask(host, "ps")[1]
+    assert "  init\n" in half
+    assert "  ps\n" not in half
+    assert ask(host, "ps")[1] == whole
 
 
 def test_ps_of_a_stopped_vm_shows_nothing_of_it_or_does_for_a_while():

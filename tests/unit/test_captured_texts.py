@@ -1,95 +1,91 @@
-"""Every text in tests/data is read as the .json beside it says: a new file is a new test."""
+"""Every text in tests/data/answers is read as its head says: a new file is a new test.
 
+    # source: where the text comes from: CONFIRMED, INFERRED, documented, or made up
+    # status: the exit status of the command that printed it, 0 where it is not given
+    # READING: what the agent must make of it, as JSON
+
+A READING is a function of the agent that takes an Answer, or one of READINGS; "at N" behind it
+gives another exit status, words in parentheses are handed over too. A text that has a `command` is
+what the simulated host prints as well: tests/sim/test_sim_samples.py.
+"""
+
+import json
 import re
+import types
 
-import esxi_texts
 import pytest
-from esxi_texts import answer_of, names_of
+from case_files import cases
+from esxi_texts import inventory_table
+
+CASES = cases("answers")
+READING = re.compile(r"(\w+)(?:\((.+)\))?(?: at (\d+))?")
+OTHER_KEYS = {"source", "status", "release", "vms", "faults", "command", "replace", "keep",
+              "compare"}  # fmt: skip
 
 
-def as_dicts(rows):
-    return None if rows is None else [dict(row._asdict()) for row in rows]
+def question_of(agent, answer):
+    """What the agent says of a question that a VM waits with."""
+    vm = agent.VM("1", "web", "[ds] web.vmx", None)
+    return agent.EsxiHost.question_of(host_that_answers(answer), vm)
 
 
-@pytest.mark.parametrize("name", names_of("inventory"))
-def test_inventory(agent, name):
-    answer, expected = answer_of(agent, "inventory", name)
-    inventory = agent.parse_inventory(answer)
-    if expected is None:
-        assert inventory is None
-        return
-    assert as_dicts(inventory.rows()) == expected["rows"]
-    assert (inventory.skipped, inventory.complete) == (expected["skipped"], expected["complete"])
-    # the line of a VM can be read as a row of that VM, whatever else it may be read as
-    called = {row["name"]: [other for other in expected["rows"] if other["name"] == row["name"]]
-              for row in expected["rows"]}
-    for each, rows in {**called, **expected.get("called", {})}.items():
-        assert as_dicts(inventory.rows(each)) == rows, each
+def vmx_values(agent, answer):
+    """What the agent reads out of configuration files, by the answer to its grep."""
+    rows = [agent.Row("1", "web", "[ds] web.vmx")]
+    return agent.EsxiHost.vmx_values(host_that_answers(answer), rows)
 
 
-@pytest.mark.parametrize("name", names_of("power_state"))
-def test_power_state(agent, name):
-    answer, expected = answer_of(agent, "power_state", name)
-    assert agent.parse_power_state(answer) == expected
+def rows_called(agent, answer, name):
+    """The rows of a list that may be a VM of that name."""
+    return agent.parse_inventory(answer).rows(name)
 
 
-@pytest.mark.parametrize("name", names_of("processes"))
-def test_processes(agent, name):
-    answer, expected = answer_of(agent, "processes", name)
-    assert as_dicts(agent.parse_processes(answer)) == expected
+READINGS = {reading.__name__: reading for reading in (question_of, vmx_values, rows_called)}
 
 
-@pytest.mark.parametrize("name", names_of("worlds"))
-def test_worlds(agent, name):
-    answer, expected = answer_of(agent, "worlds", name)
-    worlds = agent.parse_worlds(answer)
-    assert (None if worlds is None else [list(world) for world in worlds]) == expected
+def host_that_answers(answer):
+    """Stands for the agent's host, where every question has the same answer."""
+    return types.SimpleNamespace(ask=lambda *_, **__: [answer])
 
 
-@pytest.mark.parametrize("name", names_of("faults"))
-def test_fault(agent, name):
-    answer, expected = answer_of(agent, "faults", name)
-    assert {
-        "reason": agent.reason_in(answer),
-        "unknown_vmid": bool(agent.NOT_FOUND.search(answer.text)),
-    } == expected
+def as_data(agent, value):
+    """A value of the agent in the form of JSON."""
+    if isinstance(value, agent.Inventory):
+        return {"rows": as_data(agent, value.rows()), "skipped": value.skipped,
+                "complete": value.complete}  # fmt: skip
+    if isinstance(value, dict):
+        return [[*key, item] for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [as_data(agent, item) for item in value]
+    return value
 
 
-@pytest.mark.parametrize("name", names_of("questions"))
-def test_question(agent, host_that_answers, name):
-    answer, expected = answer_of(agent, "questions", name)
-    vm = agent.VM("7", "web", "[ds] web/web.vmx", None)
-    assert host_that_answers(answer).question_of(vm) == expected
+@pytest.mark.parametrize(
+    ("case", "reading"),
+    [pytest.param(case, key, id=f"{case}, {key}") for case in CASES for key in case.head
+     if key not in OTHER_KEYS],
+)  # fmt: skip
+def test_it_is_read_as_its_head_says(agent, case, reading):
+    name, words, status = READING.fullmatch(reading).groups()
+    answer = agent.Answer(int(status or case.head.get("status", "0")), case.text)
+    more = [json.loads(words)] if words else []
+    if name in READINGS:
+        read = READINGS[name](agent, answer, *more)
+    else:
+        read = getattr(agent, name)(answer, *more)
+    assert as_data(agent, read) == case.value(reading)
 
 
-@pytest.mark.parametrize("name", names_of("summaries"))
-def test_summary(agent, name):
-    answer, expected = answer_of(agent, "summaries", name)
-    told = agent.parse_summary(answer)
-    assert (told and dict(zip(("name", "file", "uuid"), told, strict=True))) == expected
-
-
-@pytest.mark.parametrize("name", names_of("vmx"))
-def test_vmx(agent, host_that_answers, name):
-    answer, expected = answer_of(agent, "vmx", name)
-    values = host_that_answers(answer).vmx_values([agent.Row("1", "a", "[ds] a/a.vmx")])
-    assert [[*key, value] for key, value in values.items()] == expected
-
-
-@pytest.mark.parametrize("kind", esxi_texts.KINDS)
-def test_every_text_says_where_it_comes_from(kind):
-    texts = names_of(kind)
-    assert texts
-    assert texts == sorted(path.stem for path in (esxi_texts.DATA / kind).glob("*.json"))
-    for name in texts:
-        case = esxi_texts.description(kind, name)
-        assert set(case) <= {"source", "status", "expected"}, name
-        assert re.match(r"(the .* is )?(CONFIRMED|INFERRED|[Dd]ocumented|made up)", case["source"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_it_is_read_by_somebody_and_says_where_it_comes_from(case):
+    assert "command" in case.head or set(case.head) - OTHER_KEYS
+    form = r"(the .* is )?(CONFIRMED|INFERRED|documented|made up)"
+    assert re.match(form, case.head["source"])
 
 
 def test_the_table_rule_gives_what_esxi_9_printed():
     """The rule the other tests write their tables by, held against a real host (facts: 1.1)."""
     vm = "vCLS-6b723342-8292-1962-f970-0422f48bc6ea"
     row = ("1698", vm, f"[] /var/run/crx/infra/{vm}/{vm}.vmx", "crxSys1Guest", "vmx-21", "")
-    captured = esxi_texts.text_of("inventory", "esxi-9.0-no-datastore")
-    assert esxi_texts.inventory_table([row]) == captured
+    (captured,) = [case for case in CASES if case.name == "getallvms/esxi-9.0-no-datastore"]
+    assert inventory_table([row]) == captured.text

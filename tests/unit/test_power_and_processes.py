@@ -1,20 +1,22 @@
 """A power state or a list of processes is whole, or it is nothing."""
 
 import pytest
-from esxi_texts import process_block, text_of
+from case_files import text_of
+from esxi_texts import process_block
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 NAMES = st.text(
     st.characters(exclude_characters="\n\r", codec=None), min_size=1, max_size=20
 ).filter(lambda name: name == name.strip(" "))
+
 STATES = {"on": "Powered on", "off": "Powered off", "suspended": "Suspended"}
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_half_a_state_is_no_state(agent, state):
     """Cut anywhere, the answer says the whole word or nothing."""
-    text = text_of("power_state", state)
+    text = text_of(f"answers/getstate/{state}")
     whole = len(text.rstrip("\n"))
     for cut in range(len(text) + 1):
         read = agent.parse_power_state(agent.Answer(0, text[:cut]))
@@ -31,7 +33,8 @@ def test_only_the_state_line_counts(agent, text):
 @pytest.mark.parametrize("status", [1, 2, 126, 127, 137, 255])
 @pytest.mark.parametrize("state", STATES)
 def test_a_failed_command_tells_no_state(agent, state, status):
-    assert agent.parse_power_state(agent.Answer(status, text_of("power_state", state))) is None
+    text = text_of(f"answers/getstate/{state}")
+    assert agent.parse_power_state(agent.Answer(status, text)) is None
 
 
 def localcli_block(world, name, path):

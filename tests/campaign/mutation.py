@@ -1,0 +1,243 @@
+"""Change the agent in one place at a time, and see whether the tests notice.
+
+    mutation.py                400 mutants of seed 1
+    mutation.py --all          all there are
+    mutation.py --lines 9-12   all in these lines
+
+Mutated, by cosmic-ray's operators, are the rooms of the agent that decide: what the host says, the
+host, the ladder. A mutant lives in the memory of a process of its own. It is tried out first by a
+fixed set of schedules in virtual time, which hold what was found once, faults of the small world,
+random ones, and ones that have to be told; then by tests/unit. It is killed where one of them fails
+or it never ends. Survivors are shown with their line; the last line is the score.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import io
+import logging
+import multiprocessing
+import os
+import re
+import resource
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Dict, Iterator, List, Tuple
+
+import pytest
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+TESTS = Path(__file__).resolve().parents[1]
+if __name__ == "__main__":
+    sys.path[:0] = [str(TESTS), str(TESTS.parent / "lib")]
+
+from campaign import small_world, virtual  # noqa: E402
+from campaign.generator import schedules  # noqa: E402
+from campaign.schedule import Schedule  # noqa: E402
+from campaign.tellable import failure_of, is_tellable  # noqa: E402
+
+ROOMS = ("1", "3", "4")
+# Of each kind one operator: + may become -, and would tell no more by becoming * or / as well. Not
+# the ones that compare identity in place of equality, which is the same for numbers and None.
+OPERATORS = re.compile(
+    r"core/(?:AddNot|ExceptionReplacer|NumberReplacer|ReplaceAndWithOr|ReplaceOrWithAnd"
+    r"|ReplaceTrueWithFalse|ReplaceFalseWithTrue|ReplaceBreakWithContinue|ZeroIterationForLoop"
+    r"|ReplaceUnaryOperator_(?:Delete_Not|Delete_USub)"
+    r"|ReplaceBinaryOperator_(?:Add_Sub|Sub_Add|Mul_Add|Mod_Sub|BitAnd_BitOr)"
+    r"|ReplaceComparisonOperator_(?:Is_IsNot|IsNot_Is|(?:Eq|NotEq|Lt|LtE|Gt|GtE)_"
+    r"(?:Eq|NotEq|Lt|LtE|Gt|GtE)))\Z")
+# of the random schedules, of those that have to be told among others, of the small world
+RANDOM, TELLABLE, SINGLES = 1500, 150, 1200
+# seconds of a processor, and in all, after which a mutant never ends; bytes it may take
+MOST_WORK, MOST_TIME, MOST_MEMORY = 120, 600, 4 << 30
+ENOUGH = 0.9
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: the occurrence-th thing that an operator of cosmic-ray can do to the agent."""
+
+    line: int
+    operator: str
+    occurrence: int
+
+    def source(self, text: str) -> str:
+        """The agent's text with this change in it."""
+        return mutate_code(text, get_operator(self.operator)(), self.occurrence)
+
+
+def mutants(text: str) -> List[Mutant]:
+    """All mutants of the rooms of an agent, by line."""
+    nodes, rooms = list(ast_nodes(get_ast(text))), _lines_of_rooms(text)
+    found = []
+    for name in filter(OPERATORS.match, operator_names()):
+        operator = get_operator(name)()
+        positions = [place for node in nodes for place in operator.mutation_positions(node)]
+        found += [Mutant(start[0], name, occurrence)
+                  for occurrence, (start, _) in enumerate(positions) if start[0] in rooms]
+    return sorted(found, key=lambda mutant: (mutant.line, mutant.operator, mutant.occurrence))
+
+
+def _lines_of_rooms(text: str) -> set:
+    lines, room = set(), ""
+    for number, line in enumerate(text.split("\n"), 1):
+        banner = re.match(r"# --- (\d)\. ", line)
+        room = banner.group(1) if banner else room
+        if room in ROOMS:
+            lines.add(number)
+    return lines
+
+
+# -- the judges -----------------------------------------------------------------------------------
+
+
+class Judges:
+    """The schedules and the unit tests that the agent passes as it is."""
+
+    def __init__(self) -> None:
+        theatre = virtual.Theatre(virtual.load())
+        self._lines = [line for line in _schedules() if not _fault(theatre, line)]
+        _, failed = _unit_tests(virtual.AGENT)
+        self._deselected = ["--deselect=" + test for test in failed]
+        print("judged by %d schedules and the unit tests (of which %d fail without a mutant)" % (
+            len(self._lines), len(failed)), flush=True)
+
+    def fault_of(self, source: str) -> str:
+        """What the judges have against an agent, in a word; "" where they have nothing."""
+        try:
+            theatre = virtual.Theatre(virtual.load(source))
+        except Exception:
+            return "load"
+        if any(_fault(theatre, line) for line in self._lines):
+            return "schedules"
+        with tempfile.TemporaryDirectory(prefix="fence_esxi-mutant-") as folder:
+            file = Path(folder) / "fence_esxi.py"
+            file.write_text(source, encoding="utf-8")
+            file.chmod(0o755)
+            return "unit tests" if _unit_tests(file, "-x", *self._deselected)[0] else ""
+
+
+def _schedules() -> Iterator[str]:
+    """As lines: a run must not change what the next one is tried with."""
+    chosen = Random(1)
+    for file in sorted((Path(__file__).parent / "found").glob("*.json")):
+        yield file.read_text().splitlines()[-1]
+    told = [schedule for schedule in schedules(2, 40 * TELLABLE) if is_tellable(schedule)]
+    others = [*told[:TELLABLE], *schedules(3, RANDOM), *small_world.sample(chosen, SINGLES)]
+    chosen.shuffle(others)
+    yield from (schedule.to_json() for schedule in others)
+
+
+def _fault(theatre: virtual.Theatre, line: str) -> bool:
+    verdict = theatre.try_out(Schedule.from_json(line))
+    return bool(verdict.offences or failure_of(verdict))
+
+
+def _unit_tests(agent: Path, *words: str) -> Tuple[bool, List[str]]:
+    """Whether tests/unit fail with an agent, and which."""
+    failed: List[str] = []
+
+    class Listener:
+        @staticmethod
+        def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+            if report.failed:
+                failed.append(report.nodeid)
+
+    os.environ["FENCE_ESXI_AGENT"] = str(agent)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        status = pytest.main([str(TESTS / "unit"), "-q", "--no-header", "--tb=no", "-p",
+                              "no:cacheprovider", "--hypothesis-seed=0", *words], [Listener()])
+    return status != 0, failed
+
+
+# -- one process a mutant -------------------------------------------------------------------------
+
+
+def judge(todo: List[Mutant], text: str, at_once: int) -> Dict[Mutant, str]:
+    """What kills each mutant, "" where nothing does."""
+    judges = Judges()
+    verdicts: Dict[Mutant, str] = {}
+    running: Dict[int, Tuple[Mutant, int]] = {}
+    waiting = list(reversed(todo))
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            mutant = waiting.pop()
+            reading, writing = os.pipe()
+            process = os.fork()
+            if process == 0:
+                os.write(writing, _in_child(judges, mutant, text).encode() or b"nothing")
+                os._exit(0)
+            os.close(writing)
+            running[process] = (mutant, reading)
+        process, _ = os.wait()
+        mutant, reading = running.pop(process)
+        fault = os.read(reading, 100).decode() or "never ended"
+        os.close(reading)
+        verdicts[mutant] = "" if fault == "nothing" else fault
+        if len(verdicts) % 50 == 0:
+            print("%d of %d" % (len(verdicts), len(todo)), flush=True)
+    return verdicts
+
+
+def _in_child(judges: Judges, mutant: Mutant, text: str) -> str:
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_WORK, MOST_WORK))
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    signal.alarm(MOST_TIME)
+    sys.stderr = io.StringIO()
+    try:
+        return judges.fault_of(mutant.source(text))
+    except BaseException as error:  # such as memory that ran out
+        return type(error).__name__
+
+
+# -- the program ----------------------------------------------------------------------------------
+
+
+def main() -> int:
+    """The score of a sample as a program."""
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--lines", metavar="FROM-TO")
+    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
+    asked = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    text = virtual.AGENT.read_text(encoding="utf-8")
+    todo = mutants(text)
+    print("%d mutants in all" % len(todo))
+    if asked.lines:
+        first, last = map(int, asked.lines.split("-"))
+        todo = [mutant for mutant in todo if first <= mutant.line <= last]
+    elif not asked.all and asked.count < len(todo):
+        todo = Random(asked.seed).sample(todo, asked.count)
+    verdicts = judge(todo, text, asked.jobs)
+    survivors = sorted([mutant for mutant, fault in verdicts.items() if not fault],
+                       key=lambda mutant: mutant.line)
+    for mutant in survivors:
+        print("line %d, %s:\n%s" % (mutant.line, mutant.operator, _diff(text, mutant)))
+    faults = list(filter(None, verdicts.values()))
+    print("killed by " + ", ".join("%s %d" % (fault, faults.count(fault))
+                                   for fault in sorted(set(faults))))
+    print("%d mutants, %d killed, %d survived: %.1f %%" % (
+        len(verdicts), len(faults), len(survivors), 100 * len(faults) / max(1, len(verdicts))))
+    return 0 if len(faults) >= ENOUGH * len(verdicts) else 1
+
+
+def _diff(text: str, mutant: Mutant) -> str:
+    before, after = text.split("\n"), mutant.source(text).split("\n")
+    return "\n".join("    " + line for line in list(
+        difflib.unified_diff(before, after, n=0, lineterm=""))[3:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
