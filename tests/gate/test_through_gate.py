@@ -9,7 +9,7 @@ from collections import Counter
 import gated
 import pytest
 from esxi_sim import VM, Host, VMFaults
-from fence_runner import fence
+from fence_runner import Fence
 from small_host import request_for
 
 UUID = "564d36cf-6988-c91d-0f5f-a62628d46553"

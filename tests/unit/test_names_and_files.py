@@ -85,7 +85,7 @@ def test_a_name_is_shown_on_one_line_and_not_endless(agent):
     assert agent.show("a\nb\x1b[31m\u2028c") == r'"a\nb\x1b[31m\u2028c"'
     assert agent.show("größe 日本") == '"größe 日本"'
     assert agent.show("  two  blanks ") == '"  two  blanks "'  # that may be what is wrong with it
-    assert agent.show("x" * 200) == '"' + "x" * 77 + '..."'
+    assert agent.show("x" * 200) == '"' + "x" * 80 + '"'
 
 
 @given(st.text())

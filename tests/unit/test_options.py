@@ -44,9 +44,9 @@ def agent_with(agent, **options):
 
 
 @pytest.mark.parametrize("option", NUMBERS)
-@pytest.mark.parametrize("value", ["7", "0", "", None, 60, "007"])
+@pytest.mark.parametrize("value", ["7", "0", 60, "007"])
 def test_whole_numbers(agent, option, value):
-    assert agent.login_of({**GIVEN, option: value}, {}).host == "192.0.2.10"
+    assert agent.login_of({**GIVEN, option: value}, {option: value}).host == "192.0.2.10"
 
 
 @pytest.mark.parametrize("option", NUMBERS)
@@ -54,7 +54,7 @@ def test_whole_numbers(agent, option, value):
 def test_what_is_no_whole_number(agent, option, value):
     said = option.lstrip("-").replace("-", "_") + "="
     with pytest.raises(agent.Final, match=said + ".* is not usable; give a whole number"):
-        agent.login_of({**GIVEN, option: value}, {})
+        agent.login_of({**GIVEN, option: value}, {option: value})
     with pytest.raises(agent.Final, match=said):  # as the user gave it, before the library set it
         agent.login_of({**GIVEN, option: 0}, {option: value})
 
@@ -116,9 +116,9 @@ def test_a_delay_is_added_where_the_library_waits_for_it(agent, action, due):
     assert agent_with(agent, **{"--action": action, "--delay": "5"}).host.deadline == due
 
 
-@pytest.mark.parametrize(("action", "due"), [("off", 1037.5), ("on", 1037.5), ("reboot", 1041.5),
+@pytest.mark.parametrize(("action", "due"), [("off", 1040.5), ("on", 1040.5), ("reboot", 1047.5),
                                              ("status", 1019.0)])  # fmt: skip
-def test_what_the_library_waits_after_each_plug_is_taken_off(agent, action, due):
+def test_what_the_library_waits_after_the_last_plug_is_taken_off(agent, action, due):
     made = agent_with(agent, **{"--action": action, "--power-wait": "3", "--plugs": ["a", "b"]})
     assert made.host.deadline == due
 
@@ -128,7 +128,7 @@ def test_what_the_library_waits_after_each_plug_is_taken_off(agent, action, due)
 
 def filtered(agent, message, *arguments):
     record = logging.LogRecord("x", logging.ERROR, __file__, 1, message, arguments, None)
-    assert agent.CleanLog().filter(record)
+    assert agent.clean(record)
     return record.getMessage()
 
 

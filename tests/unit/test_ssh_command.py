@@ -1,6 +1,5 @@
 """The command line of ssh: what the agent promises stands before what the user adds."""
 
-import logging
 import re
 import shlex
 
@@ -100,13 +99,11 @@ def test_another_ssh_with_words_of_its_own(agent):
     assert argv(agent, ssh_path="/opt/my\\ ssh -F none")[:3] == ["/opt/my ssh", "-F", "none"]
 
 
-def test_the_remote_command_is_always_the_loop(agent, caplog):
-    caplog.set_level(logging.INFO)
+def test_the_remote_command_is_always_the_loop(agent):
     words = argv(agent, ssh_options="-2 -o X=Y reboot now")
     assert words[-3:] == ["--", "192.0.2.10", agent.READ_LOOP]
     assert "reboot" not in words
     assert "now" not in words
-    assert "reboot now" in caplog.text
 
 
 @pytest.mark.parametrize("options", [
@@ -121,14 +118,14 @@ def test_ssh_options_arrive_word_for_word(agent, options):
 
 
 @pytest.mark.parametrize(("option", "value", "said"), [
-    ("ssh_options", "-o 'A=b", "ssh_options cannot be split into words"),
-    ("ssh_options", "--no-such-option", "ssh_options cannot be used"),
-    ("ssh_options", "-o", "ssh_options cannot be used"),
-    ("ssh_options", "-9", "ssh_options cannot be used"),
-    ("ssh_options", "-2 -n", "ssh_options cannot hold -n"),
-    ("ssh_options", "-fN", "ssh_options cannot hold -f"),
-    ("ssh_options", "-W a:1", "ssh_options cannot hold -W"),
-    ("ssh_path", '"/usr/bin/ssh', "ssh_path cannot be split into words"),
+    ("ssh_options", "-o 'A=b", "ssh_options or ssh_path cannot be used: No closing quotation"),
+    ("ssh_options", "--no-such-option", "ssh_options or ssh_path cannot be used: option "),
+    ("ssh_options", "-o", "ssh_options or ssh_path cannot be used: option "),
+    ("ssh_options", "-9", "ssh_options or ssh_path cannot be used: option "),
+    ("ssh_options", "-2 -n", "cannot be used: -n takes the session"),
+    ("ssh_options", "-fN", "cannot be used: -f takes the session"),
+    ("ssh_options", "-W a:1", "cannot be used: -W takes the session"),
+    ("ssh_path", '"/usr/bin/ssh', "ssh_options or ssh_path cannot be used: No closing quotation"),
     ("username", "-oProxyCommand=x", "username="),
     ("username", "", "username="),
     ("username", "a b", "username="),
