@@ -141,19 +141,24 @@ def test_moving_from_the_old_script_and_back(reader: Reader) -> None:
 
 @pytest.mark.parametrize(
     ("name", "more", "tries"),
-    [("patient", "", 2), ("careful", "pcmk_monitor_retries=1 pcmk_reboot_retries=1", 1)],
+    [
+        ("patient", "pcmk_host_list=patient", 2),
+        ("careful1", "pcmk_host_list=careful1 pcmk_monitor_retries=1 pcmk_reboot_retries=1", 1),
+        ("listed", "", 2),
+        ("quick", "pcmk_monitor_retries=1 pcmk_list_retries=1", 1),
+    ],
 )
 def test_a_wrong_password_is_tried_so_often(
     cluster: Cluster, name: str, more: str, tries: int
 ) -> None:
     """docs/security.md warns of the numbers: at five the account is locked."""
-    address = f"192.168.33.{120 + tries}"
+    address = f"192.168.33.{120 + len(name)}"
     host = EsxiHost(cluster.room, address, {name: ""})
     host.cut(False)
     host.start()
     admin = cluster.t3021cent
     admin.do(f"pcs stonith create wrong fence_esxi ip={address} username=root password=WRONG "
-             f"pcmk_host_list={name} {more} --disabled")  # fmt: skip
+             f"{more} --disabled")  # fmt: skip
     admin.do("pcs constraint location wrong avoids t3022cent")
     admin.do("pcs stonith enable wrong")
     wait_for("it has failed", lambda: "wrong start on" in admin.do("pcs status"), within=30)
@@ -163,6 +168,7 @@ def test_a_wrong_password_is_tried_so_often(
         assert "unable to fence" in admin.run("pcs", "stonith", "fence", name).errors
         assert tries * (1 + shots) <= host.failed_logins() <= tries * (1 + shots) + 1
     host.stop()
+    host.cut(True)
 
 
 def test_no_page_has_a_block_that_is_forgotten_here() -> None:

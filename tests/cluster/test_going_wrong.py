@@ -34,6 +34,7 @@ class Trouble:
     host: dict[str, Any] = field(default_factory=dict)  # faults of the ESXi host
     vm: dict[str, Any] = field(default_factory=dict)  # faults of the virtual machine
     plug: str = ""  # what the device calls the machine, if not by its name
+    device: str = ""  # further parameters of the device
     unplugged: bool = False
     fenced: bool = False  # whether the machine is off in the end, and Pacemaker knows
 
@@ -43,6 +44,8 @@ TROUBLES = [
             host={"password": "another", "lock_after": 0}),
     Trouble("unreachable", "192.168.33.102",
             "the network does not lead there|no answer to the login", unplugged=True),
+    Trouble("slow", "192.168.33.107", "no answer to the login within 3 s",
+            host={"banner_delay": 60.0}, device="login_timeout=3"),
     Trouble("unknown", "192.168.33.103", "no VM is called", plug="nosuchvm"),
     Trouble(
         "immortal", "192.168.33.104", "still|not.*off", vm={"off": "ignored", "kill_needs": "never"}
@@ -110,7 +113,7 @@ def build(cluster: Cluster, trouble: Trouble) -> EsxiHost:
     plug = f"pcmk_host_map={trouble.target}:{trouble.plug or trouble.target}"
     cluster.t3021cent.do(
         f"pcs stonith create {trouble.target} fence_esxi ip={trouble.address} username=root "
-        f"password={PASSWORD} {plug} pcmk_reboot_retries=1"
+        f"password={PASSWORD} {plug} pcmk_reboot_retries=1 {trouble.device}"
     )
     return host
 
