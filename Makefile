@@ -48,11 +48,10 @@ picture: ## Make the README's moving picture anew, from a run of the demo
 .PHONY: test
 test: ## Run all tests (the cluster's need root)
 	@tools/setup test
-	@mkdir -p build; status=0; \
-	$(SUDO) $(CLUSTER_TESTS) >build/cluster-tests.log 2>&1 & cluster=$$!; \
+	@mkdir -p build; log=build/cluster-tests.log status=0; \
+	( $(SUDO) $(CLUSTER_TESTS) >$$log 2>&1 || { status=$$?; cat $$log; exit $$status; } ) & cluster=$$!; \
 	$(PYTEST) -n $(JOBS) -m "not packaging" --ignore=tests/cluster tests || status=$$?; \
-	wait $$cluster || status=$$?; \
-	cat build/cluster-tests.log; \
+	if wait $$cluster; then cat $$log; else status=$$?; echo "The cluster's tests failed: see $$log"; fi; \
 	exit $$status
 
 .PHONY: test-gate
@@ -89,9 +88,9 @@ lint: ## Read the sources with ruff, mypy, vermin, shellcheck, codespell
 	exit $$status
 
 .PHONY: cluster
-cluster: ## Start the two-node Pacemaker cluster of the tests, to play with
+cluster: ## Start the Pacemaker cluster of the tests, to play with (ARGS="HOST=NODE,NODE ...")
 	@tools/setup test
-	$(SUDO) tests/cluster/cluster.sh up
+	$(SUDO) tests/cluster/cluster.sh up $(ARGS)
 
 .PHONY: cluster-down
 cluster-down: ## Stop that cluster

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The two-node cluster by hand: cluster.sh up, exec NODE COMMAND, status, down; --help tells the rest.
+# The cluster by hand: cluster.sh up, exec NODE COMMAND, status, down; --help tells the rest.
 here=$(dirname "$(readlink -f "$0")")
 python=$here/../../.venv/bin/python
 [ -x "$python" ] || python=python3

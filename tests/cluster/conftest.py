@@ -16,7 +16,7 @@ AGENT = Path(__file__).parents[2] / "agents" / "esxi" / "fence_esxi.py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("the two-node cluster")
+    group = parser.getgroup("the cluster")
     group.addoption("--suite", help="run the nodes with another Debian suite's programs")
     group.addoption("--agent", type=Path, default=AGENT, help="the agent to install in the nodes")
     group.addoption("--split-brain-rounds", type=int, default=1, help="how often to cut the nodes")
@@ -64,7 +64,7 @@ def running_cluster(pytestconfig: pytest.Config, agent: Path) -> Iterator[Cluste
 
 @pytest.fixture
 def cluster(running_cluster: Cluster) -> Cluster:
-    """Both nodes online, both ESXi hosts well, no fence device yet."""
+    """Two nodes online, both ESXi hosts well, no fence device yet."""
     running_cluster.start_afresh()
     return running_cluster
 

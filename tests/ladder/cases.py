@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import time
 
 from esxi_sim import VM, Host, VMFaults
 from fence_runner import fence
@@ -72,13 +71,12 @@ def power_commands(host):
     return [line for line in host.commands if re.search(r"power\.(?!getstate)", line)]
 
 
-def once_a_command_is_seen(host, part, action):
-    """Do something as soon as a command holding `part` has been answered."""
-    done = []
-
-    def listen(news):
-        if part in getattr(news, "line", "") and not done:
-            done.append(time.monotonic())
-            action()
-
-    host.listeners.append(listen)
+def rounds(host):
+    """The host's commands, those together that ran side by side; each must take a moment."""
+    together = []
+    for call in sorted(host.record, key=lambda call: call.started):
+        if together and call.started < together[-1][-1].ended:
+            together[-1].append(call)
+        else:
+            together.append([call])
+    return [[call.line for call in calls] for calls in together]

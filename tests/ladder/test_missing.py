@@ -137,7 +137,8 @@ def test_the_vm_is_registered_anew_during_a_reboot(commands):
 def test_two_vms_of_one_name_are_not_touched():
     with a_host() as host:
         host.add_vm(VM("node1", datastore="datastore2"))
-        fails(host, "off", '"node1" means several VMs', "Vmid 1", "Vmid 3", "datastore2")
+        fails(host, "off", 'which VM is called "node1" is not certain', "Vmid 1", "Vmid 3",
+              "datastore2")
         assert power_commands(host) == []
         assert kills(host) == []
 
@@ -182,6 +183,6 @@ def test_two_vms_of_one_name_while_one_of_them_gets_a_new_vmid():
         host.add_vm(VM("node1", datastore="datastore2"))
         first = host.vm_by_id(1)
         host.after_commands(1, lambda: host.reregister(first))
-        fails(host, "off", '"node1" means several VMs')
+        fails(host, "off", 'which VM is called "node1" is not certain')
         assert power_commands(host) == []
         assert kills(host) == []

@@ -1,15 +1,17 @@
 """The ladder, rung by rung: each fault of a VM or of power.off, and the verdict it gets."""
 
 import pytest
-from cases import a_host, fails, kills, power_commands, succeeds, was_cut
+from cases import a_host, fails, kills, power_commands, rounds, succeeds, was_cut
 
 
 def test_a_vm_that_obeys_is_asked_no_more_than_it_takes():
-    with a_host() as host:
+    with a_host(host={"latency": 0.3}) as host:
         succeeds(host, "off", "Success: Powered OFF")
-        assert host.commands == [
-            "vim-cmd vmsvc/getallvms", "vim-cmd vmsvc/power.getstate 1",
-            "vim-cmd vmsvc/power.off 1", "vim-cmd vmsvc/power.getstate 1"]
+        assert [sorted(pair) for pair in rounds(host)] == [
+            ["localcli vm process list", "vim-cmd vmsvc/getallvms"],
+            ["vim-cmd vmsvc/get.summary 1", "vim-cmd vmsvc/power.getstate 1"],
+            ["vim-cmd vmsvc/power.off 1"],
+            ["localcli vm process list", "vim-cmd vmsvc/power.getstate 1"]]
         assert host.vm("node1").power == "off"
 
 
@@ -158,7 +160,8 @@ def test_no_kill_sends_none_and_fails(off):
         done = fails(host, "off", '"node1"', "is not proven off", "tried: power.off;", no_kill="1")
         assert "kill" not in done.stderr
         assert kills(host) == []
-        assert not [line for line in host.commands if "process" in line]
+        assert {line for line in host.commands if "process" in line} == {
+            "localcli vm process list"}
         assert host.vm("node1").power == "on"
 
 

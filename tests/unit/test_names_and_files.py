@@ -30,11 +30,11 @@ def test_what_is_no_uuid(agent, text):
 
 
 def test_a_file_is_split_at_every_bracket_that_may_end_the_datastore(agent):
-    assert agent.split_file("[ds] web/web.vmx") == [("ds", "web/web.vmx")]
-    assert agent.split_file("[a [b] c] d [e] f/g.vmx") == [
-        ("a [b", "c] d [e] f/g.vmx"),
-        ("a [b] c", "d [e] f/g.vmx"),
-        ("a [b] c] d [e", "f/g.vmx"),
+    assert agent.vmx_paths("[ds] web/web.vmx") == ["/vmfs/volumes/ds/web/web.vmx"]
+    assert agent.vmx_paths("[a [b] c] d [e] f/g.vmx") == [
+        "/vmfs/volumes/a [b/c] d [e] f/g.vmx",
+        "/vmfs/volumes/a [b] c/d [e] f/g.vmx",
+        "/vmfs/volumes/a [b] c] d [e/f/g.vmx",
     ]
 
 
@@ -53,39 +53,38 @@ def test_a_vm_of_the_host_has_no_datastore(agent):
     assert agent.vmx_paths("[] /var/run/crx/infra/v/v.vmx") == ["/var/run/crx/infra/v/v.vmx"]
 
 
-@pytest.fixture
-def rows(agent):
-    names = ("web", "web-old", "DB", "a/b", "mail  server", "größe")
-    return [
-        agent.InventoryRow(str(vmid), [name], f"[ds] {vmid}/{vmid}.vmx", False, "")
-        for vmid, name in enumerate(names, 1)
-    ]
-
-
-@pytest.mark.parametrize(("plug", "hints"), [
-    ("db", ['"DB"']),
-    ("WEB", ['"web"', '"web-old"']),
-    ("we", ['"web"', '"web-old"']),
-    ("web-older", ['"web"', '"web-old"']),
-    ("a%2Fb", ['"a/b"']),
-    ("mail server", ['"mail  server"']),
-    ("GRÖSSE", ['"größe"']),
-    ("3", ['3 is the Vmid of "DB"; Vmids change']),
-    ("nobody", []),
-    ("e", []),
+@pytest.mark.parametrize(("path", "file", "may_use"), [
+    ("/vmfs/volumes/5f2c/web/web.vmx", "[ds] web/web.vmx", True),
+    ("/vmfs/volumes/5f2c/web/web.vmx", "[other] web/web.vmx", True),
+    ("/vmfs/volumes/5f2c/web/web.vmx", "[a [b] c] web/web.vmx", True),
+    ("/vmfs/volumes/vsan:52-01/web/web.vmx", "[vsan] web/web.vmx", True),
+    ("/var/run/crx/infra/v/v.vmx", "[] /var/run/crx/infra/v/v.vmx", True),
+    ("/vmfs/volumes/5f2c/web/web.vmx", "[ds] web/web-old.vmx", False),
+    ("/vmfs/volumes/5f2c/web/web.vmx", "[ds] old web/web.vmx", False),
+    ("/vmfs/volumes/5f2c/web/web.vmx", "[ds] WEB/web.vmx", False),
+    ("/vmfs/volumes/5f2c/a/b/web.vmx", "[ds] b/web.vmx", False),
+    ("/vmfs/volumes/5f2c/web/web.vmx", None, False),
 ])  # fmt: skip
-def test_near_misses(agent, rows, plug, hints):
-    assert agent.near_misses(plug, rows) == hints
+def test_a_path_and_a_file_are_compared_below_the_volume(agent, path, file, may_use):
+    assert agent.Process("2", "1", "web", path, None).may_use(file) is may_use
 
 
-def test_at_most_three_near_misses(agent, rows):
-    many = [rows[0]._replace(names=[f"web{n}"]) for n in range(9)]
-    assert agent.near_misses("web", many) == ['"web0"', '"web1"', '"web2"']
+@pytest.mark.parametrize(("name", "plug", "is_called"), [
+    ("web", "web", True), ("a/b", "a%2fb", True), ("a%2fb", "a/b", True), ("c\\d", "c%5cd", True),
+    ("100%", "100%25", True), ("100%25", "100%", True),
+    ("web", "WEB", False), ("web", "web ", False), ("web-old", "web", False), ("web", "w.b", False),
+    ("ü", "u\u0308", False), ("a%2fb", "a%2eb", False),
+])  # fmt: skip
+def test_a_name_is_itself_or_as_the_host_may_print_it(agent, name, plug, is_called):
+    assert agent.Process("2", "1", name, "/x.vmx", DIGITS).is_called(plug) is is_called
+    assert agent.Process("2", "1", name, "/x.vmx", DIGITS).is_called(plug, DIGITS)
+    assert not agent.Process("2", "1", name, "/x.vmx", None).is_called("nobody", None)
 
 
 def test_a_name_is_shown_on_one_line_and_not_endless(agent):
     assert agent.show("a\nb\x1b[31m\u2028c") == r'"a\nb\x1b[31m\u2028c"'
     assert agent.show("größe 日本") == '"größe 日本"'
+    assert agent.show("  two  blanks ") == '"  two  blanks "'  # that may be what is wrong with it
     assert agent.show("x" * 200) == '"' + "x" * 77 + '..."'
 
 

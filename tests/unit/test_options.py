@@ -1,9 +1,7 @@
 """The values of options, and what of them nobody may see."""
 
 import logging
-import os
-import subprocess
-import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -27,76 +25,105 @@ def test_a_flag_that_is_not_given(agent):
     assert agent.is_true({}, "--missing-as-off") is False
 
 
-@pytest.mark.parametrize(("value", "number"), [("7", 7), ("0", 0), ("", 0), (None, 0), (60, 60)])
-def test_whole_numbers(agent, value, number):
-    assert agent.whole_number({"--retry-on": value}, "--retry-on") == number
+GIVEN = {"--action": "off", "--ip": "192.0.2.10", "--username": "root", "--password": SECRET}
+NUMBERS = ("--delay", "--power-wait", "--login-timeout", "--shell-timeout", "--power-timeout")
 
 
+def login_of(agent, **options):
+    """The login of these options; None takes one away."""
+    given_options = {
+        **GIVEN, **{"--" + name.replace("_", "-"): value for name, value in options.items()}
+    }
+    usable = {name: value for name, value in given_options.items() if value is not None}
+    return agent.login_of(usable, usable)
+
+
+def agent_with(agent, **options):
+    given_options = {**GIVEN, **options}
+    return agent.Agent(given_options, given_options, None, time, 1000.0)
+
+
+@pytest.mark.parametrize("option", NUMBERS)
+@pytest.mark.parametrize("value", ["7", "0", "", None, 60, "007"])
+def test_whole_numbers(agent, option, value):
+    assert agent.login_of({**GIVEN, option: value}, {}).host == "192.0.2.10"
+
+
+@pytest.mark.parametrize("option", NUMBERS)
 @pytest.mark.parametrize("value", ["-1", "1.5", "1s", "x", " 1", "1\n", "1234567", "\u0663"])
-def test_what_is_no_whole_number(agent, value):
-    with pytest.raises(agent.BadInput, match="retry_on="):
-        agent.whole_number({"--retry-on": value}, "--retry-on")
+def test_what_is_no_whole_number(agent, option, value):
+    said = option.lstrip("-").replace("-", "_") + "="
+    with pytest.raises(agent.Final, match=said + ".* is not usable; give a whole number"):
+        agent.login_of({**GIVEN, option: value}, {})
+    with pytest.raises(agent.Final, match=said):  # as the user gave it, before the library set it
+        agent.login_of({**GIVEN, option: 0}, {option: value})
 
 
-@pytest.mark.parametrize(("option", "default"), [
-    ("--login-timeout", 21), ("--shell-timeout", 10), ("--power-timeout", 12),
-])  # fmt: skip
-def test_no_limit_means_the_limit_of_the_agent(agent, option, default):
-    """Under Pacemaker the library sets every limit to 0: to wait for ever."""
-    assert agent.seconds({option: "0"}, option) == default
-    assert agent.seconds({}, option) == default
-    assert agent.seconds({option: "3"}, option) == 3
+def limits_of(agent, options, given_options):
+    made = agent.Agent({**GIVEN, **options}, given_options, None, time, 1000.0)
+    return made.host._limits
+
+
+@pytest.mark.parametrize(("kind", "default"), [("login", 20), ("shell", 8), ("power", 12)])
+def test_no_limit_means_the_limit_of_the_agent(agent, kind, default):
+    """Under Pacemaker the library sets every limit to 0: what the user gave counts there too."""
+    option = "--%s-timeout" % kind
+    for given_options in ({}, {option: "0"}):
+        assert limits_of(agent, {option: 0}, given_options)[kind] == default
+    assert limits_of(agent, {option: "3"}, {option: "3"})[kind] == 3
+    assert limits_of(agent, {option: 0}, {option: "3"})[kind] == 3
 
 
 def test_the_secret(agent):
-    assert agent.secret_of({"--password": SECRET}) == SECRET
-    assert not agent.secret_of({"--identity-file": "/k"})
-    assert agent.secret_of({"--identity-file": "/k", "--password": "phrase"}) == "phrase"
+    assert login_of(agent).secret == SECRET
+    assert login_of(agent, password=None, identity_file="/k").secret is None
+    assert login_of(agent, password="phrase", identity_file="/k").secret == "phrase"
 
 
-@pytest.mark.parametrize("options", [{}, {"--password": ""}, {"--password": None}])
-def test_no_secret_at_all(agent, options):
-    with pytest.raises(agent.BadInput, match="password is empty"):
-        agent.secret_of(options)
+@pytest.mark.parametrize("password", ["", None])
+def test_no_secret_at_all(agent, password):
+    with pytest.raises(agent.Final, match="password is empty"):
+        login_of(agent, password=password)
 
 
 @pytest.mark.parametrize("code", [*range(0x20), 0x7F])
 def test_a_secret_with_a_control_character_is_refused_unquoted(agent, code):
-    with pytest.raises(agent.BadInput) as refusal:
-        agent.secret_of({"--password": f"hush{chr(code)}x"})
+    with pytest.raises(agent.Final, match="holds a control character") as refusal:
+        login_of(agent, password=f"hush{chr(code)}x")
     assert "hush" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("plug", ["", " ", "\t", None])
+@pytest.mark.parametrize("plug", ["", " ", "\t"])
 def test_an_empty_plug_is_refused(agent, plug):
-    with pytest.raises(agent.BadInput, match="plug="):
-        agent.plug_of({"--plug": plug})
+    with pytest.raises(agent.Final, match="plug= is empty"):
+        agent_with(agent).get_power(None, {"--plug": plug})
 
 
-SHOW_OWN_COMMAND_LINE = """
-import importlib.util, os, sys
-spec = importlib.util.spec_from_file_location("agent", sys.argv[1])
-agent = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(agent)
-agent.hide_from_process_list({"--password": os.environ["SECRET"]})
-with open("/proc/self/cmdline", "rb") as words:
-    sys.stdout.buffer.write(words.read())
-"""
+# -- when the verdict is due
 
 
-@pytest.mark.parametrize("words", [
-    ("--password=" + SECRET, "--ip=192.0.2.1"), ("-p", SECRET, "-a", "192.0.2.1"),
-    ("-p" + SECRET,), ("--passw=" + SECRET, "-v"),
+@pytest.mark.parametrize(("action", "seconds"), [
+    ("off", 43.5), ("on", 43.5), ("reboot", 53.5), ("status", 19.0), ("list", 19.0),
+    ("list-status", 19.0), ("monitor", 19.0),
 ])  # fmt: skip
-def test_the_password_leaves_the_process_list(agent_path, words):
-    """The other words stay, and stay as long as they were."""
-    command = [sys.executable, "-c", SHOW_OWN_COMMAND_LINE, str(agent_path), *words]
-    shown = subprocess.run(
-        command, env=dict(os.environ, SECRET=SECRET), capture_output=True, check=True
-    ).stdout
-    stars = "*" * len(SECRET.encode())
-    expected = [word.replace(SECRET, stars) for word in command[3:]]
-    assert shown.decode().split("\0")[-len(expected) - 1 : -1] == expected
+def test_the_verdict_is_due_so_long_after_the_start(agent, action, seconds):
+    assert agent_with(agent, **{"--action": action}).host.deadline == 1000 + seconds
+
+
+@pytest.mark.parametrize(("action", "due"), [("off", 1048.5), ("reboot", 1058.5), ("on", 1043.5),
+                                             ("status", 1019.0)])  # fmt: skip
+def test_a_delay_is_added_where_the_library_waits_for_it(agent, action, due):
+    assert agent_with(agent, **{"--action": action, "--delay": "5"}).host.deadline == due
+
+
+@pytest.mark.parametrize(("action", "due"), [("off", 1037.5), ("on", 1037.5), ("reboot", 1041.5),
+                                             ("status", 1019.0)])  # fmt: skip
+def test_what_the_library_waits_after_each_plug_is_taken_off(agent, action, due):
+    made = agent_with(agent, **{"--action": action, "--power-wait": "3", "--plugs": ["a", "b"]})
+    assert made.host.deadline == due
+
+
+# -- the log
 
 
 def filtered(agent, message, *arguments):

@@ -9,12 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
+def given_options(options):
+    words = {"--ip": "192.0.2.10", "--username": "root", "--ipport": "22", "--password": "x"}
+    words.update({"--" + name.replace("_", "-"): value for name, value in options.items()})
+    return words
+
+
 def argv(agent, **options):
-    given_options = {"--ip": "192.0.2.10", "--username": "root", "--ipport": "22"}
-    given_options.update(
-        {"--" + name.replace("_", "-"): value for name, value in options.items()}
-    )
-    return agent.ssh_argv(given_options)
+    return agent.ssh_argv(given_options(options))
+
+
+def login(agent, **options):
+    """The Login, its values checked."""
+    given = given_options(options)
+    return agent.login_of(given, given)
 
 
 def position(words, *option):
@@ -32,8 +40,10 @@ def without_numbers(words):
 def test_with_a_password(agent):
     assert without_numbers(argv(agent)) == [
         "/usr/bin/ssh",
+        *("-o", "ControlPath=none"),
         *("-o", "NumberOfPasswordPrompts=1"),
         *("-o", "PreferredAuthentications=keyboard-interactive,password"),
+        *("-o", "StrictHostKeyChecking=accept-new"),
         *("-o", "ConnectTimeout=N"),
         *("-o", "ServerAliveInterval=N"),
         *("-o", "ServerAliveCountMax=N"),
@@ -45,7 +55,8 @@ def test_with_a_password(agent):
 
 def test_with_a_key(agent):
     words = argv(agent, identity_file="/root/my key")
-    position(words, "-i", "/root/my key", "-o", "IdentitiesOnly=yes")
+    position(words, "-i", "/root/my key")
+    position(words, "-o", "IdentitiesOnly=yes")
     position(words, "-o", "PreferredAuthentications=publickey")
     assert not any("keyboard-interactive" in word for word in words)
 
@@ -54,7 +65,7 @@ def test_what_the_user_adds_stands_behind_the_promises_and_before_the_defaults(a
     options = "-2 -o ConnectTimeout=77"
     words = without_numbers(argv(agent, ssh_options=options, known_hosts="/etc/kh"))
     added = position(words, "-2")
-    for promise in ("NumberOfPasswordPrompts=1", "StrictHostKeyChecking=yes",
+    for promise in ("ControlPath=none", "NumberOfPasswordPrompts=1", "StrictHostKeyChecking=yes",
                     'UserKnownHostsFile="/etc/kh"', "GlobalKnownHostsFile=/dev/null",
                     "UpdateHostKeys=no"):  # fmt: skip
         assert position(words, "-o", promise) < added
@@ -66,7 +77,13 @@ def test_what_the_user_adds_stands_behind_the_promises_and_before_the_defaults(a
 
 
 def test_a_pin_is_in_force_only_where_it_is_asked_for(agent):
-    assert not any("KnownHosts" in word or "Strict" in word for word in argv(agent))
+    assert not any("KnownHosts" in word or "=yes" in word for word in argv(agent))
+
+
+def test_an_unknown_host_key_is_accepted_unless_the_user_says_otherwise(agent):
+    words = argv(agent, ssh_options="-o StrictHostKeyChecking=yes")
+    ours = position(words, "-o", "StrictHostKeyChecking=accept-new")
+    assert position(words, "-o", "StrictHostKeyChecking=yes") < ours  # ssh takes the first
 
 
 def test_a_pin_with_blanks_in_its_path(agent):
@@ -130,8 +147,8 @@ def test_ssh_options_arrive_word_for_word(agent, options):
     ("known_hosts", "/a\nb", "known_hosts="),
 ])  # fmt: skip
 def test_what_is_not_usable_is_refused_by_name(agent, option, value, said):
-    with pytest.raises(agent.BadInput) as refusal:
-        argv(agent, **{option: value})
+    with pytest.raises(agent.Final) as refusal:
+        login(agent, **{option: value})
     assert said in str(refusal.value)
 
 
@@ -141,10 +158,10 @@ def test_what_is_not_usable_is_refused_by_name(agent, option, value, said):
 )  # fmt: skip
 def test_no_value_can_pose_as_an_option(agent, username, ip, port, options, pin):
     try:
-        words = argv(
+        words = login(
             agent, username=username, ip=ip, ipport=port, ssh_options=options, known_hosts=pin
-        )
-    except agent.BadInput:
+        ).argv
+    except agent.Final:
         return
     assert words[-3:] == ["--", ip, agent.READ_LOOP]
     assert words[-5:-3] == ["-l", username]

@@ -1,0 +1,214 @@
+"""What proves that a VM is off, and what does not, one test each: the table of the class PowerOff.
+
+Every single fault at every command, and what was found by chance, is in tests/campaign.
+"""
+
+import pytest
+from cases import a_host, fails, kills, power_commands, run, succeeds
+from esxi_sim import VM, BadAnswer, Host
+
+TWO_WITNESSES = 'is off: hostd says "Powered off", and no process of it runs'
+TWO_LISTS = "is off: hostd is silent about it, and its process is gone from two lists"
+UNCONFIRMED = '"Powered off", and the list of running VMs does not confirm it'
+
+
+def without(host, program):
+    """From now on the program is not there."""
+    host.faults.bad_answers.append(BadAnswer("^" + program, kind="text", times=999, status=127,
+                                             text="sh: %s: not found\n" % program))
+
+
+# --- hostd, the list of processes, and ps --------------------------------------------------------
+
+
+def test_two_witnesses_after_a_power_off():
+    with a_host() as host:
+        done = succeeds(host, "off", "Success: Powered OFF", verbose="1")
+        assert TWO_WITNESSES in done.stderr
+
+
+@pytest.mark.parametrize("action", ["status", "off"])
+def test_of_a_vm_that_was_off_ps_must_say_so_too(action):
+    with a_host(power="off") as host:
+        done = run(host, action)
+        assert done.stdout == {"status": "Status: OFF\n", "off": "Success: Already OFF\n"}[action]
+        assert {"ps", "esxcli vm process list"} <= set(host.commands)
+
+
+@pytest.mark.parametrize("ps", ["absent", "busybox"])
+def test_where_the_host_has_no_ps_both_lists_must_agree(ps):
+    with a_host(power="off", host={"ps": ps}) as host:
+        assert run(host, "status").stdout == "Status: OFF\n"
+        host.faults.bad_answers.append(BadAnswer("^esxcli", kind="empty", times=9))
+        fails(host, "status", UNCONFIRMED)
+        fails(host, "on", UNCONFIRMED)
+        assert power_commands(host) == []
+
+
+def test_a_ps_that_hangs_is_as_good_as_none():
+    with a_host(power="off", host={"ps": "hung"}) as host:
+        assert run(host, "status").stdout == "Status: OFF\n"
+
+
+def test_ps_sees_a_vm_that_the_list_of_processes_lacks():
+    """The list is sound, and it is not whole: the VM that is missing may be any."""
+    with a_host(power="off") as host:
+        host.faults.bad_answers.append(BadAnswer("^localcli", kind="empty", times=9))
+        fails(host, "status", UNCONFIRMED)
+        fails(host, "on", UNCONFIRMED)
+        assert power_commands(host) == []
+
+
+@pytest.mark.parametrize("ps", [
+    "WID  CID  WorldName\n", "Killed\n", "WID  CID  WorldName\n2  2  init\n\n3  3  ps\n"])
+def test_a_damaged_ps_confirms_nothing(ps):
+    with a_host(power="off") as host:
+        host.faults.bad_answers.append(BadAnswer("^ps", kind="text", text=ps, status=0, times=9))
+        fails(host, "status", UNCONFIRMED)
+
+
+# --- an invalid VM: hostd says "Powered off" of it, and it runs on (facts: 3.2) ------------------
+
+
+@pytest.mark.parametrize("off", ["obeyed", "refused"])
+def test_hostd_loses_the_configuration_of_a_vm_that_runs_on(off):
+    with a_host(off=off) as host:
+        host.after_commands(4, lambda: host.invalidate(host.vm("node1")))
+        succeeds(host, "off", "Success: Powered OFF")
+        assert len(kills(host)) >= 1
+        assert host.vm("node1").power == "off"
+
+
+def test_hostd_loses_it_and_no_kill_ends_it():
+    with a_host(kill_needs="never") as host:
+        host.after_commands(4, lambda: host.invalidate(host.vm("node1")))
+        fails(host, "off", "is not proven off")
+        assert host.vm("node1").power == "on"
+
+
+def test_the_status_of_a_vm_that_runs_while_hostd_says_powered_off():
+    with a_host(getstate="Retrieved runtime info\nPowered off\n") as host:
+        fails(host, "status", '"node1" (Vmid 1)', UNCONFIRMED)
+        fails(host, "on", '"node1" (Vmid 1)', UNCONFIRMED)
+        assert power_commands(host) == []
+        listed = succeeds(host, "list-status", "node1,1,on\nnode2,2,on", plug=None)
+        assert listed.stderr == ""
+
+
+# --- hostd alone ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_hostds_word_alone_counts_where_it_has_just_taken_the_power_off(when):
+    """No sound list of processes is to be had: hostd called the VM on, and took the power.off."""
+    with a_host() as host:
+        def spoil():
+            without(host, "localcli")
+            without(host, "esxcli")
+            without(host, "ps")
+
+        if when == "before":
+            spoil()
+        else:
+            host.after_commands(2, spoil)
+        succeeds(host, "off", "Success: Powered OFF")
+        assert host.vm("node1").powered_off_times == 1
+
+
+@pytest.mark.parametrize("action", ["status", "on"])
+def test_hostds_word_alone_does_not_count_otherwise(action):
+    with a_host(power="off") as host:
+        without(host, "localcli")
+        without(host, "esxcli")
+        fails(host, action, UNCONFIRMED)
+        assert power_commands(host) == []
+
+
+def test_hostds_word_alone_does_not_count_after_a_refusal():
+    """It says "Powered off" of what it has lost, too."""
+    with a_host(off="refused", refusal_invalidates=True, kill_needs="never") as host:
+        without(host, "localcli")
+        without(host, "esxcli")
+        fails(host, "off", "is not proven off")
+        assert host.vm("node1").power == "on"
+
+
+@pytest.mark.parametrize("localcli", ["hung", "down"])
+def test_esxcli_lists_where_localcli_does_not(localcli):
+    with a_host(host={"localcli": localcli}) as host:
+        done = succeeds(host, "off", "Success: Powered OFF")
+        assert host.vm("node1").powered_off_times == 1
+        assert "esxcli vm process list" in host.commands
+        assert done.seconds < 20
+
+
+# --- hostd is silent -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hostd", ["hung", "down"])
+@pytest.mark.parametrize("neighbour", ["runs", "is off", "is not there"])
+def test_two_lists_prove_it_where_hostd_is_silent(hostd, neighbour):
+    """For a VM that is alone on its host, too: on a living host ps is never empty."""
+    others = {"runs": [VM("node2")], "is off": [VM("node2", power="off")], "is not there": []}
+    with Host(vms=[VM("node1"), *others[neighbour]], hostd=hostd) as host:
+        succeeds(host, "off", "Success: Powered OFF", verbose="1")
+        assert kills(host) == ["localcli soft"]
+        assert host.vm("node1").power == "off"
+        kill = [line for line in host.commands if " kill " in line]
+        behind = host.commands[host.commands.index(*kill) + 1 :]
+        assert behind.count("ps") >= 3
+        assert behind.count("localcli vm process list") >= 3
+
+
+def test_without_ps_something_must_still_be_listed_that_ran_beside_it():
+    with a_host(host={"hostd": "hung", "ps": "absent"}) as host:
+        done = succeeds(host, "off", "Success: Powered OFF", verbose="1")
+        assert TWO_LISTS in done.stderr
+
+
+@pytest.mark.parametrize("ps", ["absent", "busybox"])
+def test_without_ps_an_empty_list_proves_nothing(ps):
+    """It is what a host prints that runs no VM, and what a broken one may print."""
+    with Host(vms=["node1"], hostd="hung", ps=ps) as host:
+        fails(host, "off", "is not proven off", "no list shows its process is no proof")
+
+
+def test_ps_shows_the_worlds_for_a_while_longer():
+    """Their numbers count, not the list of processes alone."""
+    with a_host(ps_seconds=6, host={"hostd": "down"}) as host:
+        done = succeeds(host, "off", "Success: Powered OFF")
+        assert done.seconds > 6
+
+
+def test_ps_shows_the_worlds_for_ever():
+    with a_host(ps_seconds=999, host={"hostd": "down"}) as host:
+        fails(host, "off", "is not proven off")
+
+
+def test_a_list_that_lacks_it_once_proves_nothing():
+    with a_host(kill_needs="never", host={"hostd": "down"}) as host:
+        for program in ("localcli vm process list", "ps"):
+            host.faults.bad_answers.append(BadAnswer("^" + program, kind="empty", times=2, after=1))
+        fails(host, "off", "is not proven off")
+        assert host.vm("node1").power == "on"
+
+
+# --- which process ------------------------------------------------------------------------------
+
+
+def test_a_process_on_another_datastore_is_not_killed():
+    """Name, path below the volume and UUID are the VM's, which does not run: a copy of it does."""
+    with a_host(power="suspended", suspended_off="refused") as host:
+        copy = host.copy(host.vm("node1"), "datastore2", running=True, registered=False)
+        fails(host, "off", "world %d" % copy.world_id,
+              "is not killed: it lies on another datastore")
+        assert copy.power == "on"
+        assert kills(host) == []
+
+
+def test_a_vc_uuid_is_refused_with_a_sentence():
+    with a_host() as host:
+        plug = host.vm("node1").vc_uuid
+        for action in ("status", "off", "on"):
+            fails(host, action, 'is the vc.uuid of "node1"', "give its uuid.bios", plug=plug)
+        assert power_commands(host) == []
