@@ -163,10 +163,12 @@ def _trouble(schedule: Schedule) -> float:
     vm, seconds = schedule.vm, 0.0
     waits = min(vm.get("off_seconds", 12.0), 14.0) + 1 if vm.get("off") in (
         "hangs", "hangs_after", "late") else 0.0
-    for _, what, times, _ in schedule.bad:
+    for command, what, times, _ in schedule.bad:
         is_silence = what in ("hang", "hang_after", "silent", "dead")
-        is_cut = what in ("before_run", "before", "middle", "after")  # the ladder from its foot
-        seconds += min(times, 3) * (11.0 if is_silence else 1.5 + is_cut * waits)
+        # what sends the ladder back to its foot
+        ends_round = what in ("before_run", "before", "middle", "after") or re.search(
+            command, "esxcli vm process list")
+        seconds += min(times, 3) * (11.0 if is_silence else 1.5 + bool(ends_round) * waits)
     if schedule.hostd != "up":
         seconds += min(schedule.hostd_seconds or 99, 11.0)
     seconds += vm.get("kill_seconds", 0) + vm.get("stale_seconds", 0) + vm.get("ps_seconds", 0)

@@ -6,7 +6,7 @@ import re
 from random import Random
 from typing import Any, Callable, Dict, Iterator, Tuple
 
-from .schedule import Schedule, damage_of
+from .schedule import Schedule, damage_of, may_be_invalid
 
 ACTIONS = {"off": 42, "reboot": 34, "status": 9, "on": 6, "list-status": 6, "list": 1,
            "monitor": 2}
@@ -66,24 +66,27 @@ def schedule_of(seed: int, number: int) -> Schedule:
 def _keep_it_knowable(schedule: Schedule) -> None:
     """Take out what no agent could know.
 
-    Where hostd is silent, the VM that runs is the one a name or UUID means: so there is no other
-    bearer of it than the VM itself, unless that runs and keeps its name; and none comes where
-    another agent may just have switched the VM off. And not both of the lists of processes are
-    taken away, or made to lie in the same way, for good; nor hostd and a list at once: half a list
-    may look whole, and of an invalid VM hostd says "Powered off". Where there is no `ps` of
-    VMware's, or it does not answer, the two lists are all there is beside hostd: no real host is
-    known to be so, and then one answer of theirs at most is spoilt.
+    Where hostd is silent, or has lost the VM, the VM that runs is the one a name or UUID means: so
+    there is no other bearer of it than the VM itself, unless that runs on; and none comes where
+    another agent may just have switched the VM off. Nor is there one where the VM itself loses its
+    name or its row. And not both of the lists of processes are taken away, or made to lie in the
+    same way, for good; nor hostd and a list at once: half a list may look whole, and of an invalid
+    VM hostd says "Powered off". Where there is no `ps` of VMware's, or it does not answer, the two
+    lists are all there is beside hostd: no real host is known to be so, and then one answer of
+    theirs at most is spoilt.
     """
     does = {what for what, _ in schedule.admin}
-    bearers = ["registered", "unlisted", "invalid", "rename neighbour"]
+    bearers = ["registered", "unlisted", "invalid", "double", "unlisted double", "rename neighbour"]
     if "uuid" in schedule.plug:
         bearers += ["copy", "unlisted copy"]
-    runs_on = schedule.power == "on" and not does & {"off", "suspend", "rename"}
-    if not runs_on and schedule.twin in bearers:
+    runs_on = schedule.power == "on" and not does & {"off", "suspend"}
+    is_heard = schedule.hostd == "up" and not schedule.bad and not may_be_invalid(schedule)
+    is_named = not does & {"rename", "unregister"}
+    if not (is_named and (runs_on or is_heard)) and schedule.twin in bearers:
         schedule.twin = ""
-    if not runs_on or schedule.second and (schedule.hostd != "up" or schedule.bad):
+    if not (is_named and (runs_on and not schedule.second or is_heard)):
         schedule.admin = [entry for entry in schedule.admin if entry[0] not in bearers]
-    if schedule.invalid or schedule.invalid_after or schedule.vm.get("refusal_invalidates"):
+    if may_be_invalid(schedule):
         schedule.bad = [entry for entry in schedule.bad if entry[1] != "half"]
     spoilt = [entry for entry in schedule.bad if shortens_a_list(entry)]
     if _may_lack_ps(schedule) and sum(entry[2] for entry in spoilt) > 1:
@@ -195,7 +198,8 @@ def _forged(random: Random, schedule: Schedule) -> None:
 
 
 def _twin(random: Random, schedule: Schedule) -> None:
-    schedule.twin = random.choice(("registered", "unlisted", "invalid", "copy", "unlisted copy"))
+    schedule.twin = random.choice(("registered", "unlisted", "invalid", "copy", "unlisted copy",
+                                   "double", "unlisted double"))
 
 
 def _admin(random: Random, schedule: Schedule) -> None:

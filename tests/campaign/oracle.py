@@ -28,7 +28,8 @@ What is a lie. The agent's word is held against the power of the VM in every mom
 
 What is a wrong VM. A change of power, by a command of an agent, of a VM that none of the plugs
 means; a power command or a kill aimed at one, whatever came of it; a command that was not asked
-for, such as power.off by status; and a suspended VM resumed by power.on.
+for, such as power.off by status or a kill in spite of no_kill; and a suspended VM resumed by
+power.on.
 
 What is late: a verdict after more seconds than BOUND allows. And an internal error of the agent is
 an offence too, whatever it did to the VM.
@@ -42,7 +43,7 @@ from typing import Any, Dict, Iterable, List, Tuple
 
 from esxi_sim import VM
 
-from .schedule import TARGET, Schedule
+from .schedule import TARGET, Schedule, may_be_invalid
 from .stage import Stage
 
 BOUND = {"off": 45.0, "on": 45.0, "reboot": 55.0, "status": 20.0, "list": 20.0,
@@ -181,7 +182,7 @@ def _was_off(stage: Stage, vm: VM, powers: List[str]) -> bool:
         return False
     was_suspended_meanwhile = "on" in powers and not _hostd_was_heard(stage.schedule)
     is_absent = stage.schedule.means_yes and (not vm.registered or _may_be_cut(stage.schedule))
-    return was_suspended_meanwhile or is_absent or _may_be_invalid(stage.schedule)
+    return was_suspended_meanwhile or is_absent or may_be_invalid(stage.schedule)
 
 
 def _may_be_cut(schedule: Schedule) -> bool:
@@ -192,13 +193,7 @@ def _may_be_cut(schedule: Schedule) -> bool:
 
 def _hostd_was_heard(schedule: Schedule) -> bool:
     """Whether hostd could say all the time what it knows of the VM."""
-    return not (schedule.hostd != "up" or schedule.bad or _may_be_invalid(schedule))
-
-
-def _may_be_invalid(schedule: Schedule) -> bool:
-    """Whether hostd loses the configuration of the VM, and so calls it "Powered off"."""
-    return bool(schedule.invalid or schedule.invalid_after is not None
-                or schedule.vm.get("refusal_invalidates"))
+    return not (schedule.hostd != "up" or schedule.bad or may_be_invalid(schedule))
 
 
 def _lie_in_list(stage: Stage, run: Run, history: History, vms: List[VM]) -> str:
@@ -220,6 +215,7 @@ def _lie_in_list(stage: Stage, run: Run, history: History, vms: List[VM]) -> str
 def _wrong_vms(stage: Stage, actions: List[str], world: Any) -> Iterable[str]:
     meant = {vm.serial for vm in stage.meant().values() if vm}
     allowed = set().union(*[MAY_SEND.get(action, set()) for action in actions])
+    allowed -= {"kill"} if stage.schedule.no_kill else set()
     for event in world.power_events:
         sent = SWITCH.match(event.cause)
         if sent and event.serial not in meant:

@@ -25,7 +25,8 @@ class Schedule:
     listed before it.
     twin: another running VM that could be taken for it: of the same name, "registered", "unlisted"
     (left behind) or "invalid" (hostd has lost its configuration); or a file copy, of the same UUID
-    and path on another datastore and under another name, "copy" or "unlisted copy".
+    and path on another datastore, under another name, "copy" or "unlisted copy", or under the same,
+    "double" or "unlisted double".
     vm: fields of esxi_sim.VMFaults. host: fields of esxi_sim.Faults.
     hostd: its state ("hung", "down", "late_failure") once hostd_after commands were answered, for
     hostd_seconds (None: for ever).
@@ -101,6 +102,12 @@ class Schedule:
 def damage_of(command: str, what: str, times: int = 1, first: int = 1) -> Tuple[Any, ...]:
     """An entry of Schedule.bad, complete."""
     return (command, what, times, first)
+
+
+def may_be_invalid(schedule: Schedule) -> bool:
+    """Whether hostd loses the configuration of the VM, and so calls it "Powered off"."""
+    return bool(schedule.invalid or schedule.invalid_after is not None
+                or schedule.vm.get("refusal_invalidates"))
 
 
 DEFAULTS = dataclasses.asdict(Schedule())

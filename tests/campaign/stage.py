@@ -53,8 +53,8 @@ class Stage:
     def set(self, world: Any) -> None:
         """Prepare a world or a Host that holds the vms and has the switches of schedule.host."""
         schedule = self.schedule
-        if schedule.twin in ("copy", "unlisted copy"):
-            self.twin = _copy(world, self.target, schedule.twin == "copy")
+        if schedule.twin.endswith(("copy", "double")):
+            self.twin = _copy(world, self.target, schedule.twin)
         _forge(world, schedule.forged, self.target, self.neighbours)
         for command, what, times, first in schedule.bad:
             _spoil(world.faults, command, what, times, first)
@@ -98,7 +98,7 @@ class Stage:
             for neighbour in self.neighbours[:1]:
                 world.rename(neighbour, TARGET)
         elif what in ("copy", "unlisted copy"):
-            _copy(world, target, what == "copy")
+            _copy(world, target, what)
         elif what == "register":
             for vm in [target, self.twin]:
                 if vm and not vm.registered:
@@ -115,8 +115,9 @@ def _later(world: Any, count: int, action: Any) -> None:
         action()
 
 
-def _copy(world: Any, target: VM, registered: bool) -> VM:
-    return world.copy(target, registered=registered, running=True, name="node1 copy")
+def _copy(world: Any, target: VM, how: str) -> VM:
+    return world.copy(target, registered=not how.startswith("unlisted"), running=True,
+                      name=None if how.endswith("double") else "node1 copy")
 
 
 def _spoil(faults: Any, command: str, what: str, times: int, first: int) -> None:
