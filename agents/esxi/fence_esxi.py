@@ -137,7 +137,7 @@ def parse_processes(answer):
         if field and field.group(1) == "World ID":
             blocks.append({})
         if not field or not blocks:
-            headings += bool(line.strip())
+            headings += bool(line)
         elif field.group(1) in blocks[-1]:
             return None
         else:
@@ -496,6 +496,8 @@ class EsxiHost:
                 self._lister = "esxcli" if self._lister == "localcli" else "localcli"
             processes = processes if latest is None else latest
             parsed = parse(answer) if answer else None
+            if parsed is not None and processes is None:
+                processes = parse_processes(self.ask(LIST[self._lister])[0])
             if parsed is not None:
                 return parsed, processes
             if answer and answer.status and MAY_NOT.search(answer.text):
@@ -517,13 +519,13 @@ class EsxiHost:
         for again in (True, False):  # its Vmid may have changed meanwhile
             inventory, processes = self.look()
             try:
-                return self._find(plug, inventory, processes)
+                return self._find(plug, inventory, processes, again)
             except FenceError as error:
                 error.inventory, error.processes = inventory, processes
                 if not again or not isinstance(error, NoSuchVM):
                     raise
 
-    def _find(self, plug, inventory, processes):
+    def _find(self, plug, inventory, processes, again):
         """The Sight of the one VM of this name or BIOS UUID, by row, get.summary and processes."""
         who = "%s: which VM is called %s is not certain: " % (self._login.host, show(plug))
         if processes is None and not inventory.complete:
@@ -543,7 +545,7 @@ class EsxiHost:
             names = ["%s %s" % (each.vm, each.vm.file) for each in found]
             names += map(str, strangers or running[len(found) :])
             raise Final(who + " or ".join(names) + "; rename one of them, or use a UUID")
-        if not found:
+        if not found or again and None in sights:
             skipped = " (Skipping invalid VM %s)" % ", ".join(inventory.skipped)
             raise NoSuchVM("%s: no VM is called %s%s; -o list shows the names" % (
                 self._login.host, show(plug), skipped * bool(inventory.skipped)))
@@ -639,9 +641,9 @@ class EsxiHost:
         volume = re.match(r"(?:.*/)?([\w:.-]{8,})\n\Z", link.text if link else "")
         return volume and process.path.startswith("/vmfs/volumes/%s/" % volume.group(1))
 
-    def is_absent(self, plug):
-        """Whether a VM not found is not on this host: the complete list explains all that runs."""
-        inventory, processes = self.look()
+    def is_absent(self, plug, missing):
+        """Whether a VM that sight() found missing is not on this host: the list explains all."""
+        inventory, processes = missing.inventory, missing.processes
         if not inventory.complete or processes is None or inventory.rows(plug):
             return False
         return all(any(each.may_use(row.file) for row in inventory.rows(each.name))
@@ -973,7 +975,7 @@ class Agent:
             return "off" if ladder.proof else "on"
         except NoSuchVM as missing:
             if is_true(options, "--missing-as-off"):
-                if self.host.is_absent(plug):
+                if self.host.is_absent(plug, missing):
                     logging.info("%s; off, as missing_as_off says", missing)
                     self._ladders[plug] = None
                     return "off"
