@@ -15,11 +15,12 @@ _FOR_EVER = 10 ** 9
 
 def replay(world: World, recording: Path) -> None:
     """Let a world say what a host said: each command's first answer when it comes first, its second
-    when it comes again, its last one from then on. A command that was never recorded is answered
-    by the world itself. Raises ValueError where the file is no recording."""
+    when it comes again, its last one from then on. What was never asked is answered by the world
+    itself. Raises ValueError where the file is no recording."""
     try:
+        recorded = json.loads(recording.read_text(encoding="utf-8"))["heard"]
         heard = [(" ".join(shlex.split(each["command"])), each["status"],
-                  "".join(each["text"] or "")) for each in json.loads(recording.read_text())["heard"]]
+                  "".join(each["text"] or ())) for each in recorded]
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError("%s is no recording of a host: %s" % (recording, problem)) from problem
     last = {command: number for number, (command, _, _) in enumerate(heard)}
