@@ -7,7 +7,8 @@ FOR_EVER = 10**9
 
 
 def machines():
-    return [VM("node1"), VM("node2", vmid=14), VM("node3"), VM("db", power="off"), VM("spare", power="off"),
+    return [VM("node1"), VM("node2", vmid=14), VM("node3"), VM("db", power="off"),
+            VM("spare", power="off"),
             VM("rest", power="suspended")]
 
 
@@ -72,8 +73,9 @@ UNKNOWN_LAYOUTS = [
      {"esxcli": "FAIL"}, "esxcli", "   Config File = /vmfs/volumes/"),
     ("esxcli vm process list", lambda text: "[{\"WorldID\": 12}]\n", {"esxcli": "FAIL"}, "esxcli",
      '[{"WorldID": 12}]'),
-    ("ps", lambda text: text.replace("WorldName", "Name"), {"ps": "FAIL", "hostd hung": "FAIL"}, "ps", "CID      Name"),
-    ("ps", lambda text: text.replace("  init\n", "  launchd\n"), {"ps": "FAIL", "hostd hung": "FAIL"}, "ps", "no row of init"),
+    ("ps", lambda text: text.replace("WorldName", "Name"), {"ps": "FAIL"}, "ps", "CID      Name"),
+    ("ps", lambda text: text.replace("  init\n", "  launchd\n"), 
+     {"ps": "FAIL", "hostd hung": "FAIL"}, "ps", "no row of init"),
     ("vim-cmd vmsvc/getallvms", lambda text: text.replace("Vmid", "Id  "),
      {"inventory": "FAIL", "off and reboot": "look"}, "inventory", '"Id     '),
     ("vim-cmd vmsvc/getallvms", lambda text: text.replace("   ", "\t"),
@@ -104,41 +106,42 @@ def test_a_layout_nobody_has_seen_is_quoted(check, world, command, change, lines
 
 
 def spoilt(command, kind, **more):
-    return dict(bad_answers=[BadAnswer(command, kind, times=FOR_EVER, **more)])
+    return {"bad_answers": [BadAnswer(command, kind, times=FOR_EVER, **more)]}
 
 
 #: switches of the host, the lines that are not ok, and what the first of them says
 FAULTS = {
-    "esxcli's layout from localcli": (dict(localcli_layout="esxcli"), {}, ""),
-    "an empty line at the end of localcli's": (dict(localcli_layout="closed"), {}, ""),
+    "esxcli's layout from localcli": ({"localcli_layout": "esxcli"}, {}, ""),
+    "an empty line at the end of localcli's": ({"localcli_layout": "closed"}, {}, ""),
     "localcli breaks off": (spoilt("^localcli", "half"), {
         "localcli": "FAIL", "hostd hung": "FAIL"}, "broke off behind"),
     "esxcli breaks off": (spoilt("^esxcli", "half"), {"esxcli": "FAIL"}, "broke off behind"),
     "garbage from localcli": (spoilt("^localcli", "garbage"), {
         "localcli": "FAIL", "hostd hung": "FAIL"}, r"broke off behind"),
-    "localcli is down": (dict(localcli="down"), {"localcli": "FAIL", "hostd hung": "FAIL"},
+    "localcli is down": ({"localcli": "down"}, {"localcli": "FAIL", "hostd hung": "FAIL"},
                          "exit status 1"),
-    "localcli hangs": (dict(localcli="hung"), {
+    "localcli hangs": ({"localcli": "hung"}, {
         "localcli": "FAIL", "hostd hung": "FAIL", "times": "look"}, "did not answer in time"),
-    "hostd hangs": (dict(hostd="hung"), {
+    "hostd hangs": ({"hostd": "hung"}, {
         "inventory": "FAIL", "esxcli": "FAIL", "unknown Vmid": "FAIL", "times": "look",
         "off and reboot": "look"}, "did not answer in time"),
-    "hostd is down": (dict(hostd="down"), {
+    "hostd is down": ({"hostd": "down"}, {
         "inventory": "FAIL", "esxcli": "FAIL", "unknown Vmid": "FAIL", "off and reboot": "look"},
         "exit status 1"),
-    "hostd fails late": (dict(hostd="late_failure", hostd_silence=5), {
+    "hostd fails late": ({"hostd": "late_failure", "hostd_silence": 5}, {
         "inventory": "FAIL", "esxcli": "FAIL", "unknown Vmid": "FAIL", "times": "look",
         "off and reboot": "look"}, "exit status 1"),
-    "the user has no rights": (dict(permission_denied=True), {
+    "the user has no rights": ({"permission_denied": True}, {
         "inventory": "FAIL", "rights": "FAIL", "unknown Vmid": "FAIL", "off and reboot": "look"},
         "Permission to perform this operation was denied"),
-    "no vim-cmd": (dict(vim_cmd_absent=True), {
+    "no vim-cmd": ({"vim_cmd_absent": True}, {
         "inventory": "FAIL", "localcli": "FAIL", "esxcli": "FAIL", "unknown Vmid": "FAIL",
         "off and reboot": "look"}, "exit status 127"),
-    "there is no ps": (dict(ps="absent"), {"ps": "look"}, "exit status 127"),
-    "busybox's ps": (dict(ps="busybox"), {"ps": "look"}, '"PID   USER     TIME  COMMAND"'),
-    "ps hangs": (dict(ps="hung"), {"ps": "look", "times": "look"}, "did not answer in time"),
-    "ps breaks off": (spoilt("^ps", "half"), {"ps": "FAIL", "hostd hung": "FAIL"}, "broke off behind"),
+    "there is no ps": ({"ps": "absent"}, {"ps": "look"}, "exit status 127"),
+    "busybox's ps": ({"ps": "busybox"}, {"ps": "look"}, '"PID   USER     TIME  COMMAND"'),
+    "ps hangs": ({"ps": "hung"}, {"ps": "look", "times": "look"}, "did not answer in time"),
+    "ps breaks off": (spoilt("^ps", "half"), {"ps": "FAIL", "hostd hung": "FAIL"},
+                      "broke off behind"),
     "the list breaks off": (spoilt("getallvms", "half"), {
         "inventory": "FAIL", "off and reboot": "look"}, "broke off behind"),
     "an empty list": (spoilt("getallvms", "empty"), {
@@ -147,24 +150,25 @@ FAULTS = {
     "a fault from power.getstate": (spoilt("getstate 1$", "text", text="(vim.fault.X) {\n   msg = "
                                            '"(Powered off)"\n}\n', status=1), {
         "summaries": "FAIL"}, '"(Powered off)"'),
-    "a VM that hostd cannot read": (dict(invalid_vms=[14]), {
+    "a VM that hostd cannot read": ({"invalid_vms": [14]}, {
         "inventory": "look", "processes": "look"}, "(Vmid 14)"),
-    "a dead datastore": (dict(dead_datastores=["datastore1"]), {
-        "files": "look", "times": "look"}, '"datastore1" does not answer'),
-    "a datastore's link is gone": (dict(gone_links=["datastore1"]), {
+    "a dead datastore": ({"dead_datastores": ["datastore1"]}, {
+        "files": "look"}, '"datastore1" does not answer'),
+    "a datastore's link is gone": ({"gone_links": ["datastore1"]}, {
         "files": "look", "datastores": "look"}, ""),
-    "a stray row": (dict(extra_rows=["99     ghost   [datastore1] g/g.vmx   other   vmx-13   "]), {
+    "a stray row": ({"extra_rows": ["99     ghost   [datastore1] g/g.vmx   other   vmx-13   "]}, {
         "summaries": "look"}, "Vmid 99 is listed, and hostd knows no such VM"),
-    "a row under another VM's Vmid": (dict(extra_rows=[
-        "14     ghost   [datastore1] g/g.vmx   other   vmx-13   "]), {"summaries": "look"},
+    "a row under another VM's Vmid": ({"extra_rows": [
+        "14     ghost   [datastore1] g/g.vmx   other   vmx-13   "]}, {"summaries": "look"},
         'Vmid 14 is "ghost"'),
-    "a note that resembles a row": (dict(extra_rows=["see also old.vmx   of last year"]), {
+    "a note that resembles a row": ({"extra_rows": ["see also old.vmx   of last year"]}, {
         "inventory": "look"}, "a note resembles a VM"),
-    "every command is slow": (dict(latency=5.0), {"times": "look", "hostd hung": "FAIL"}, "the agent waits 8 s"),
+    "every command is slow": ({"latency": 5.0}, {"times": "look", "hostd hung": "FAIL"},
+                              "the agent waits 8 s"),
     "an unknown Vmid looks off": (spoilt("getstate 7", "text",
                                          text="Retrieved runtime info\nPowered off\n"), {
         "unknown Vmid": "FAIL"}, "a Vmid that is none"),
-    "an unknown Vmid with exit status 0": (dict(unknown_id_status=0), {}, ""),
+    "an unknown Vmid with exit status 0": ({"unknown_id_status": 0}, {}, ""),
     "power.getstate lies": (spoilt("getstate 14", "text",
                                    text="Retrieved runtime info\nPowered off\n"), {
         "power": "FAIL"}, "off by power.getstate, on by get.summary"),
@@ -185,28 +189,30 @@ VMS = {
     "two of one name": ([VM("node1"), VM("node1", datastore="datastore2")], [], {
         "names": "look", "off and reboot": "look"}, '2 VMs are called "node1"'),
     "two of one name, as plug": ([VM("node1"), VM("node1", datastore="datastore2")], ["node1"], {
-        "plug": "FAIL", "names": "look", "off and reboot": "look"}, "rename one of them, or use a UUID"),
+        "plug": "FAIL", "names": "look", "off and reboot": "look"},
+        "rename one of them, or use a UUID"),
     "a name with a blank": ([VM("web 01", uuid="564d36cf-6988-c91d-0f5f-a62628d46553")], [], {
         "names": "look"}, '"web 01" cannot stand in pcmk_host_map; its plug is '
         "564d36cf-6988-c91d-0f5f-a62628d46553"),
     "a name with a blank that is no plug": ([VM("web 01"), VM("node1")], ["node1"], {}, ""),
     "its UUID as plug": ([VM("web 01", uuid="564d36cf-6988-c91d-0f5f-a62628d46553")],
                          ["564d36cf-6988-c91d-0f5f-a62628d46553"], {}, ""),
-    "a plug that is not there": ([VM("node1")], ["node2"], {"plug": "FAIL"}, 'no VM is called "node2"'),
+    "a plug that is not there": ([VM("node1")], ["node2"], {"plug": "FAIL"},
+                                 'no VM is called "node2"'),
     "a plug that is suspended": ([VM("node1"), VM("node2", power="suspended")], ["node2"], {
         "plug": "look", "off and reboot": "look"}, "suspended"),
     "a question": ([VM("node1", faults=VMFaults(question=True))], [], {"questions": "look"},
-                   "answer with: vim-cmd vmsvc/message 1 0 N"),
-    "a question of the second VM": ([VM("node1"), VM("node2", faults=VMFaults(question=True))], [], {
-        "questions": "look"}, "answer with: vim-cmd vmsvc/message 2 0 N"),
+                   '"node1" (Vmid 1) waits: Virtual machine message 0:'),
+    "a question of the second VM": ([VM("node1"), VM("node2", faults=VMFaults(question=True))], [],
+                                    {"questions": "look"}, '"node2" (Vmid 2) waits: '),
     "a VM that hostd does not list": ([VM("node1"), VM("left", registered=False)], [], {
         "processes": "look"}, '"left" (world '),
     "no VM at all": ([], [], {"inventory": "look", "off and reboot": "look"}, "no VM is listed"),
     "no VM runs": ([VM("node1", power="off")], [], {"off and reboot": "look"}, "no VM runs"),
     "notes that forge a row": ([VM("node1", note="x\n7      node2   [d] e/e.vmx   o   vmx-13   ")],
                                [], {"summaries": "look"}, "Vmid 7"),
-    "notes that forge a summary": ([VM("node1", note='x\n   config = (vim.vm.Summary.ConfigSummary) {\n'
-                                       '      name = "node2", ')], [], {
+    "notes that forge a summary": ([VM("node1", note='x\n   config = (vim.vm.Summary.ConfigSummary) '
+                                       '{\n      name = "node2", ')], [], {
         "summaries": "FAIL", "off and reboot": "look"}, "get.summary 1"),
 }
 

@@ -35,13 +35,13 @@ def test_each_kill_is_what_ended_the_vm(check, world):
 
 #: faults of the VM, the rung that fails, what its line says
 STOPS = {
-    "power.off is refused": (dict(off="refused"), "power.off", "the host did not take it"),
-    "power.off is ignored": (dict(off="ignored"), "power.off", "is not off after"),
-    "a soft kill is not enough": (dict(kill_needs="hard"), "esxcli kill soft", "by hostd, localcli, "
+    "power.off is refused": ({"off": "refused"}, "power.off", "the host did not take it"),
+    "power.off is ignored": ({"off": "ignored"}, "power.off", "is not off after"),
+    "a soft kill is not enough": ({"kill_needs": "hard"}, "esxcli kill soft", "by hostd, localcli, "
                                   "esxcli, ps"),
-    "power.on fails": (dict(on="fails"), "esxcli kill soft", "could not be switched on"),
-    "ps shows it for ever": (dict(ps_seconds=90), "power.off", "by ps"),
-    "hostd believes it is on": (dict(stale_seconds=90), "esxcli kill soft", "by hostd"),
+    "power.on fails": ({"on": "fails"}, "esxcli kill soft", "could not be switched on"),
+    "ps shows it for ever": ({"ps_seconds": 90}, "power.off", "by ps"),
+    "hostd believes it is on": ({"stale_seconds": 90}, "esxcli kill soft", "by hostd"),
 }
 
 
@@ -68,7 +68,8 @@ REFUSED = {
     "another case": ([VM("Scratch")], "scratch", "no VM is called"),
     "a UUID": ([VM("scratch", uuid="564d36cf-6988-c91d-0f5f-a62628d46553")],
                "564d36cf-6988-c91d-0f5f-a62628d46553", "is no name but the UUID of"),
-    "suspended": ([VM("scratch", power="suspended"), VM("node1")], "scratch", "could not be left so"),
+    "suspended": ([VM("scratch", power="suspended"), VM("node1")], "scratch",
+                  "could not be left so"),
 }
 
 

@@ -46,15 +46,16 @@ PRIVATE = {
     "letters of other scripts": ([VM("データベース"), VM("Größenwahn", note="Überraschung")],
                                  ["データ", "Größ", "berrasch"]),
     "bytes that are no letters": ([VM("caf\udce9-zebra")], ["zebra"]),
-    "escaped and quoted": ([VM("zig/zag%"), VM("o'zebra\\"), VM("[zulu] x (y)")], ["zig", "zag", "zebra",
-                                                                               "zulu"]),
-    "datastores and folders": ([VM("node1", datastore="Tank 7", directory="Tresor", vmx="geheim.vmx")],
-                               ["Tank", "Tresor", "geheim"]),
+    "escaped and quoted": ([VM("zig/zag%"), VM("o'zebra\\"), VM("[zulu] x (y)")],
+                           ["zig", "zag", "zebra", "zulu"]),
+    "datastores and folders": ([VM("node1", datastore="Tank 7", directory="Tresor",
+                                   vmx="geheim.vmx")], ["Tank", "Tresor", "geheim"]),
     "notes": ([VM("node1", note=f"call Zoe 0815\nthe password is {PASSWORD}\n10.11.12.13 ok"),
                VM("node2", note='x\n      name = "Zorro", \n   World ID: 4711\nPowered off")'),
                VM("node3", note="x\ntrue tale of Zoltan\nkey = (vim.Zuzu) {\n1234567, \n")],
               ["Zoltan", "Zuzu", "1234567", "Zoe", "0815", "Zorro", "4711", "10.11.12.13", "call"]),
-    "what the guest calls itself": ([VM("node1", guest_host="zeus.example.org")], ["zeus", "example"]),
+    "what the guest calls itself": ([VM("node1", guest_host="zeus.example.org")],
+                                    ["zeus", "example"]),
     "a question": ([VM("node1", faults=VMFaults(question="msg.x:Is Zeppelin moved?\n0. Zero\n"))],
                    ["Zeppelin"]),
 }
@@ -132,7 +133,7 @@ def test_what_hangs_hangs_in_the_replay(record, replayed, world):
 def test_it_says_what_was_replaced_and_what_it_settles(record, world):
     outcome, path = record(world([VM("node1", note="a\nb"), VM("größe")], invalid_vms=[9]))
     replaced, settles, read_it = outcome.notes
-    assert re.search(r"stand-ins for \d+ words of names, paths and notes, 2 UUIDs", replaced) or replaced
+    assert re.search(r"stand-ins for [0-9]+ words of names, paths and notes, [0-9]+ UUIDs", replaced)
     for point in ("unknown Vmid", "localcli lists", "ps", "get.summary", "keeps its row",
                   "notes of several lines", "beyond ASCII"):
         assert point in settles
@@ -154,7 +155,8 @@ def test_the_agent_reads_what_a_host_said(tool, path):
         if each["status"] != 0:
             continue
         answer = tool.agent.Answer(each["status"], "".join(each["text"]))
-        parse = {"vim-cmd vmsvc/getallvms": tool.agent.parse_inventory, "ps": tool.agent.parse_worlds,
+        parse = {"vim-cmd vmsvc/getallvms": tool.agent.parse_inventory, 
+                 "ps": tool.agent.parse_worlds,
                  "localcli vm process list": tool.agent.parse_processes,
                  "esxcli vm process list": tool.agent.parse_processes,
                  "vim-cmd vmsvc/get.summary": tool.agent.parse_summary,
