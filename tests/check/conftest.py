@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import pathlib
 import sys
 import types
@@ -13,7 +14,9 @@ import pytest
 from esxi_sim.virtual import LineBroken, VirtualClock, VirtualLine
 from esxi_sim.world import World
 
-TOOL = pathlib.Path(__file__).resolve().parents[2] / "agents/esxi/esxi-fence-check"
+# FENCE_ESXI_CHECK puts another one in its place
+TOOL = pathlib.Path(os.environ.get("FENCE_ESXI_CHECK") or
+                    pathlib.Path(__file__).resolve().parents[2] / "agents/esxi/esxi-fence-check")
 PASSWORD = "hUsh7Qx-of-the-host"
 LOGIN = ["--ip=192.168.33.10", f"--password={PASSWORD}", "--known-hosts=/root/.ssh/esxi_hosts"]
 

@@ -74,7 +74,7 @@ UNKNOWN_LAYOUTS = [
     ("esxcli vm process list", lambda text: "[{\"WorldID\": 12}]\n", {"esxcli": "FAIL"}, "esxcli",
      '[{"WorldID": 12}]'),
     ("ps", lambda text: text.replace("WorldName", "Name"), {"ps": "FAIL"}, "ps", "CID      Name"),
-    ("ps", lambda text: text.replace("  init\n", "  launchd\n"), 
+    ("ps", lambda text: text.replace("  init\n", "  launchd\n"),
      {"ps": "FAIL", "hostd hung": "FAIL"}, "ps", "no row of init"),
     ("vim-cmd vmsvc/getallvms", lambda text: text.replace("Vmid", "Id  "),
      {"inventory": "FAIL", "off and reboot": "look"}, "inventory", '"Id     '),
@@ -211,8 +211,8 @@ VMS = {
     "no VM runs": ([VM("node1", power="off")], [], {"off and reboot": "look"}, "no VM runs"),
     "notes that forge a row": ([VM("node1", note="x\n7      node2   [d] e/e.vmx   o   vmx-13   ")],
                                [], {"summaries": "look"}, "Vmid 7"),
-    "notes that forge a summary": ([VM("node1", note='x\n   config = (vim.vm.Summary.ConfigSummary) '
-                                       '{\n      name = "node2", ')], [], {
+    "notes that forge a summary": ([VM("node1", note='x\n   config = '
+                                       '(vim.vm.Summary.ConfigSummary) {\n      name = "node2", ')], [], {
         "summaries": "FAIL", "off and reboot": "look"}, "get.summary 1"),
 }
 
