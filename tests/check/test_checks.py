@@ -147,6 +147,8 @@ FAULTS = {
     "an empty list": (spoilt("getallvms", "empty"), {
         "inventory": "FAIL", "off and reboot": "look"}, "printed nothing"),
     "half a summary": (spoilt("get.summary 1$", "half"), {"summaries": "FAIL"}, "get.summary 1"),
+    "hostd hangs in the midst": (spoilt("getstate 14", "hang"), {
+        "summaries": "FAIL", "times": "look"}, "hostd fell silent at Vmid 14"),
     "a fault from power.getstate": (spoilt("getstate 1$", "text", text="(vim.fault.X) {\n   msg = "
                                            '"(Powered off)"\n}\n', status=1), {
         "summaries": "FAIL"}, '"(Powered off)"'),
@@ -211,9 +213,9 @@ VMS = {
     "no VM runs": ([VM("node1", power="off")], [], {"off and reboot": "look"}, "no VM runs"),
     "notes that forge a row": ([VM("node1", note="x\n7      node2   [d] e/e.vmx   o   vmx-13   ")],
                                [], {"summaries": "look"}, "Vmid 7"),
-    "notes that forge a summary": ([VM("node1", note='x\n   config = '
-                                       '(vim.vm.Summary.ConfigSummary) {\n      name = "node2", ')], [], {
-        "summaries": "FAIL", "off and reboot": "look"}, "get.summary 1"),
+    "notes that forge a summary": (
+        [VM("node1", note='\n   config = (vim.vm.Summary.ConfigSummary) {\n      name = "x", ')], [],
+        {"summaries": "FAIL", "off and reboot": "look"}, "get.summary 1"),
 }
 
 
@@ -239,6 +241,14 @@ def test_a_vm_that_ended_behind_hostds_back(check, world):
     outcome = check(host)
     assert outcome.remarkable == {"processes": "FAIL"}
     assert "no process of it" in outcome.checks["processes"][1]
+
+
+def test_worlds_that_linger_in_ps(check, world):
+    host = world([VM("node1", faults=VMFaults(ps_seconds=60)), VM("node2")])
+    host.vm("node1").power = "off"
+    outcome = check(host)
+    assert outcome.checks["ps"][0] == "look"
+    assert "is a VM's, and no list shows it" in outcome.checks["ps"][1]
 
 
 def test_a_process_under_an_old_name(check, world):
