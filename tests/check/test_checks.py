@@ -84,6 +84,8 @@ UNKNOWN_LAYOUTS = [
      {"inventory": "FAIL"}, "inventory", '"1      node1'),
     ("vim-cmd vmsvc/get.summary", lambda text: text.replace('name = "node1"', "name = 'node1'"),
      {"summaries": "FAIL"}, "summaries", "      name = 'node1'"),
+    ("vim-cmd vmsvc/get.summary", lambda text: text.replace('name = "node1"', 'name = "x"'),
+     {"summaries": "FAIL", "processes": "FAIL"}, "summaries", 'Vmid 1 is "node1" [datastore1]'),
     ("vim-cmd vmsvc/get.summary", lambda text: text.replace("powerState", "state"),
      {"power": "FAIL"}, "power", "None by get.summary"),
     ("vim-cmd vmsvc/power.getstate", lambda text: text.replace("Powered on", "Running"),
@@ -214,8 +216,8 @@ VMS = {
     "notes that forge a row": ([VM("node1", note="x\n7      node2   [d] e/e.vmx   o   vmx-13   ")],
                                [], {"summaries": "look"}, "Vmid 7"),
     "notes that forge a summary": (
-        [VM("node1", note='\n   config = (vim.vm.Summary.ConfigSummary) {\n      name = "x", ')], [],
-        {"summaries": "FAIL", "off and reboot": "look"}, "get.summary 1"),
+        [VM("node1", note='\n   config = (vim.vm.Summary.ConfigSummary) {\n      name = "x", ')],
+        [], {"summaries": "FAIL", "off and reboot": "look"}, "get.summary 1"),
 }
 
 
