@@ -1,5 +1,7 @@
 """What the tool says of hosts that are well, and of each thing that is not."""
 
+import re
+
 import pytest
 from esxi_sim import RELEASES, VM, Answer, BadAnswer, VMFaults
 
@@ -243,6 +245,30 @@ def test_a_vm_that_ended_behind_hostds_back(check, world):
     outcome = check(host)
     assert outcome.remarkable == {"processes": "FAIL"}
     assert "no process of it" in outcome.checks["processes"][1]
+
+
+def test_a_world_that_ps_does_not_show(check, world):
+    host = world(machines())
+    rewrite("ps", lambda text: re.sub(r"(?m)^.* vmm0:node1\n", "", text))(host)
+    outcome = check(host)
+    assert outcome.checks["processes"][0] == "FAIL"
+    assert "ps shows no worlds 2097159 and 2097158" in outcome.checks["processes"][1]
+
+
+def test_a_process_that_only_one_list_shows(check, world):
+    host = world([VM("node1"), VM("left", registered=False)])
+    rewrite("esxcli vm process list", lambda text: text[:text.index("left\n")])(host)
+    outcome = check(host)
+    assert outcome.checks["processes"][0] == "FAIL"
+    assert "list different processes" in outcome.checks["processes"][1]
+
+
+def test_a_vm_that_hostd_calls_off_while_its_process_runs(check, world):
+    host = world([VM("node1", faults=VMFaults(getstate="Retrieved runtime info\nPowered off\n"))])
+    rewrite("vim-cmd vmsvc/get.summary", lambda text: text.replace("poweredOn", "poweredOff"))(host)
+    outcome = check(host)
+    assert outcome.checks["power"][0] == "FAIL"
+    assert 'hostd calls "node1" (Vmid 1) off, and its process runs' in outcome.checks["power"][1]
 
 
 def test_worlds_that_linger_in_ps(check, world):
