@@ -19,7 +19,7 @@ PYTEST = $(VENV)/python -m pytest
 CLUSTER_TESTS = env --default-signal=INT $(PYTEST) -p no:cacheprovider -n 2 --dist loadfile -m "not packaging" tests/cluster
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 AGENT = agents/esxi/fence_esxi.py
-KEY_TOOL = agents/esxi/esxi-fence-key
+TOOLS = agents/esxi/esxi-fence-key agents/esxi/esxi-fence-check
 SHELL_SCRIPTS = $(shell grep -rlE '^\#!/bin/(ba)?sh|^\#!/usr/bin/env (ba)?sh' .ci tools bench tests packaging lib 2>/dev/null)
 
 MADE = build dist cache .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
@@ -78,11 +78,11 @@ check: lint ## Lint, and the tests that take no time: what to run before each co
 lint: ## Read the sources with ruff, mypy, vermin, shellcheck, codespell
 	@tools/setup test
 	@status=0; set -x; \
-	$(VENV)/ruff check . $(KEY_TOOL) || status=1; \
+	$(VENV)/ruff check . $(TOOLS) || status=1; \
 	$(VENV)/mypy $(AGENT) || status=1; \
-	$(VENV)/mypy --scripts-are-modules $(KEY_TOOL) || status=1; \
+	$(VENV)/mypy --scripts-are-modules $(TOOLS) || status=1; \
 	$(VENV)/mypy lib/esxi_sim || status=1; \
-	$(VENV)/vermin --quiet --no-tips --violations -t=3.6- $(AGENT) $(KEY_TOOL) setup.py || status=1; \
+	$(VENV)/vermin --quiet --no-tips --violations -t=3.6- $(AGENT) $(TOOLS) setup.py || status=1; \
 	shellcheck $(SHELL_SCRIPTS) || status=1; \
 	$(VENV)/codespell || status=1; \
 	exit $$status

@@ -14,6 +14,7 @@ from typing import Any, Callable, List, Optional
 from .control import ControlSocket, as_dict, ask, request_from_words, set_value, vm_from_dict
 from .host import Host
 from .releases import RELEASES
+from .replay import replay
 from .vms import POWERS, VM
 
 _EXAMPLES = """
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--set", metavar="[VM.]FIELD=VALUE", action="append", default=[],
         help="a fault or switch from the start on, as for ctl; may be given often")
     add("--power-hook", metavar="PROGRAM", help="run as PROGRAM NAME STATE at each power change")
+    add("--replay", metavar="FILE", help="say what a host said: a recording of esxi-fence-check")
     add("--record", metavar="FILE", help="append a JSON line for each host command and power event")
     add("--control", metavar="SOCKET", help="a unix socket for ctl")
     add("--busybox", metavar="FILE",
@@ -96,7 +98,9 @@ def _serve(options: argparse.Namespace) -> int:
         host = Host(options.release, _vms(options), _password(options), options.listen,
                     options.port, power_program=options.power_hook, latency=options.latency,
                     authorized_keys=keys, user=options.user, busybox=options.busybox)
-    except ValueError as problem:
+        if options.replay:
+            replay(host, Path(options.replay))
+    except (OSError, ValueError) as problem:
         print("esxi_sim: %s" % problem, file=sys.stderr)
         return 2
     if options.record:

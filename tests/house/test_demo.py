@@ -81,6 +81,9 @@ def test_the_demo_shows_the_session(demo, tmp_path):
         assert expected in printed
         assert status == expected_status, typed
     assert "  web 01: on -> off\n" in output
+    check = output.partition("# esxi-fence-check ")[2].partition("[exit status 0]")[0]
+    assert check.endswith("\nfence_esxi understands this host\n")
+    assert {line.split()[0] for line in check.splitlines()[1:-2]} == {"ok"}
     wait_until_nothing_is_left(tmp_path)
 
 

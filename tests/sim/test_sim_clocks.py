@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[2] / "lib/esxi_sim"
 WORLD = ["releases", "clock", "faults", "vms", "storage", "texts", "output", "world", "vim_cmd",
          "esxcli", "ps", "files", "door", "virtual"]
 SHELL = ["real_clock", "login", "hooks", "calls", "shell_root", "session", "sshd", "host",
-         "control", "cli"]
+         "replay", "control", "cli"]
 SCRIPT = [
     "vim-cmd vmsvc/getallvms", "localcli vm process list", "esxcli vm process list", "ps",
     "readlink '/vmfs/volumes/datastore1'", "readlink -f /vmfs/volumes/datastore1",
