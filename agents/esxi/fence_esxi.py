@@ -153,7 +153,7 @@ def parse_processes(answer):
 def parse_worlds(answer):
     """[(WID, CID, name), ...] from an answer to VMware's `ps`: the header, init and ps are never
     missing (facts: 6a). None where it is damaged; [] where there is no such ps, or it hangs."""
-    other = r" *(?:PID\b|WID +CID +WorldName +[^ \n])"  # busybox's; one with more columns
+    other = r" *(?:PID\b|WID +CID +World ?Name +[^ \n])"  # busybox's; one with more columns
     if answer is None or answer.status == 127 or re.match(other, answer.text):
         return []
     lines = answer.text.split("\n")
