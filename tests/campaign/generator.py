@@ -66,9 +66,9 @@ def schedule_of(seed: int, number: int) -> Schedule:
 def _keep_it_knowable(schedule: Schedule) -> None:
     """Take out what no agent could know.
 
-    Where hostd is silent, or has lost the VM, the VM that runs is the one a name or UUID means: so
-    there is no other bearer of it than the VM itself, unless that runs on; and none comes where
-    another agent may just have switched the VM off. Nor is there one where the VM itself loses its
+    Where hostd is silent or has lost the VM, or the datastores are not to be told apart, the VM that
+    runs is the one a name or UUID means: so there is no other bearer of it than the VM itself,
+    unless that runs on; and none comes where another agent may just have switched the VM off. Nor is there one where the VM itself loses its
     name or its row. And not both of the lists of processes are taken away, or made to lie in the
     same way, for good; nor hostd and a list at once: half a list may look whole, and of an invalid
     VM hostd says "Powered off". Where there is no `ps` of VMware's, or it does not answer, the two
@@ -80,7 +80,8 @@ def _keep_it_knowable(schedule: Schedule) -> None:
     if "uuid" in schedule.plug:
         bearers += ["copy", "unlisted copy"]
     runs_on = schedule.power == "on" and not does & {"off", "suspend"}
-    is_heard = schedule.hostd == "up" and not schedule.bad and not may_be_invalid(schedule)
+    is_heard = schedule.hostd == "up" and not (
+        schedule.bad or schedule.datastore or may_be_invalid(schedule))
     is_named = not does & {"rename", "unregister"}
     if not (is_named and (runs_on or is_heard)) and schedule.twin in bearers:
         schedule.twin = ""
