@@ -1,9 +1,9 @@
 """What an action of the agent costs, against bare ssh: `make bench`.
 
-Each action is timed in pairs, in one run: bare ssh, logged in with a key, that runs the same commands
-one after the other; then the agent, logged in with a password, which runs them two at a time where it
-can. What counts is the ratio of the two, pair by pair, so that a machine that is slow today does not
-matter.
+Each action is timed in pairs, in one run: bare ssh, logged in with a key, that runs the same
+commands one after the other; then the agent, logged in with a password, which has them run two at
+a time where it can. What counts is the ratio of the two, pair by pair, so that a machine that is
+slow today does not matter.
 """
 
 from __future__ import annotations
