@@ -240,7 +240,7 @@ class Session:
                 login.argv, bufsize=0, start_new_session=True, preexec_fn=own_terminal,
                 env=dict(os.environ, LC_ALL="C", SSH_ASKPASS_REQUIRE="never"),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=ssh_side)
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             os.close(self._terminal)
             raise LoginFailed("cannot start ssh: %s; install it, or set ssh_path=" % error)
         finally:
@@ -320,8 +320,9 @@ class Session:
     def _answer_prompt(self):
         """Give ssh the secret, once, when it waits for one: the sign is that ssh keeps the echo of
         its terminal off, which no text can bring about. The prompt is whole when no more comes."""
-        while not re.search(r"(?i)(password|passphrase for .*): ?\Z", self._said):
-            if self._echoes() or not self._hear(0.05):
+        for _ in range(20):  # not for ever: a ProxyCommand may talk there without end
+            if (re.search(r"(?i)(password|passphrase for .*): ?\Z", self._said)
+                    or self._echoes() or not self._hear(0.05)):
                 break
         question = self._said[self._answered_up_to or 0 :].strip().rpartition("\n")[2].strip()
         if not question or self._echoes():
@@ -336,8 +337,8 @@ class Session:
         os.write(self._terminal, self._login.secret.encode("utf-8", "surrogateescape") + b"\n")
 
     def _echoes(self):
-        is_open = self._terminal in self._open
-        return not is_open or termios.tcgetattr(self._terminal)[3] & termios.ECHO
+        return self._terminal not in self._open or (
+            termios.tcgetattr(self._terminal)[3] & termios.ECHO)
 
     def _last_words(self):
         words = [line for line in self._said.split("\n") if not REMARKS.match(line)]
@@ -597,9 +598,8 @@ class EsxiHost:
         """{(path, key): value} of UUIDs and suspend images; None where a datastore is silent."""
         grep = "grep -isHE '^(uuid.bios|vc.uuid|checkpoint.vmstate) *=' /dev/null"
         paths = [" " + quote(path) for row in rows for path in vmx_paths(row.file)]
-        # 50 paths at a time, since a request must fit into a pipe
-        answers = [self.ask(grep + "".join(paths[first : first + 50]), bound=4)[0]
-                   for first in range(0, len(paths), 50)]
+        answers = [self.ask(grep + "".join(paths[first : first + 20]), bound=4)[0]
+                   for first in range(0, len(paths), 20)]  # so that a request fits into a pipe
         form = r'(?mi)^(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*$'
         return None if None in answers else {
             (path, key.lower()): value for answer in answers
@@ -611,7 +611,7 @@ class EsxiHost:
         if sight.state != "off" or sight.processes is None:
             return sight.state == "off" and just_taken
         return (not any(self._may_be(sight.vm, process) for process in sight.processes)
-                and (just_taken or self.is_whole(sight.processes)))
+                and (just_taken and sight.processes or self.is_whole(sight.processes)))
 
     def _may_be(self, vm, process):
         """Whether a process may be a VM's: by name, or by file or UUID where it is no copy's."""
@@ -625,6 +625,7 @@ class EsxiHost:
     def is_whole(self, processes):
         """Whether `ps` knows of no more running VMs than a list; without a `ps`, esxcli's list."""
         shown, listed = self.ask("ps", LIST["esxcli"], bound=5)
+        shown = self.ask("ps", bound=5)[0] if listed is None else shown  # esxcli hung before it
         worlds, second = parse_worlds(shown), parse_processes(listed)
         if worlds == []:
             return second is not None and set(second) == set(processes)
@@ -651,7 +652,7 @@ class EsxiHost:
                    for each in processes) and self.is_whole(processes)
 
     def power_states(self):
-        """[(Row, state), ...]; "off" only where `ps` agrees and no suspend image lies there."""
+        """[(Row, state), ...]; "off" only where `ps` agrees and its .vmx names no suspend image."""
         inventory, processes = self.look()
         if processes is None:
             raise HostdSilent("%s does not list the running VMs%s" % (self._login.host, SEE_HOSTD))
@@ -661,11 +662,11 @@ class EsxiHost:
         is_whole, states = self.is_whole(processes), []
         values = self.vmx_values([row for row, own, called in rows if not own and not called])
         for row, own, called in rows:
-            suspended = [path for path in vmx_paths(row.file)
-                         if (values or {}).get((path, "checkpoint.vmstate"))]
-            is_rest = is_whole and values is not None and not (own or called or suspended)
-            is_on = own and own.is_called(row.name)
-            states.append((row, "on" if is_on else "off" if is_rest else "unknown"))
+            read = [path for path in vmx_paths(row.file) if (path, "uuid.bios") in (values or {})]
+            is_rest = is_whole and read and not (own or called or any(
+                values.get((path, "checkpoint.vmstate")) for path in read))
+            states.append((row, "on" if own and own.is_called(row.name) else
+                           "off" if is_rest else "unknown"))
         return states
 
     def switch(self, vm, state):
@@ -693,20 +694,20 @@ BY_TWO_WITNESSES = 'hostd says "Powered off", and no process of it runs'
 
 class PowerOff:
     """The ladder that switches one VM off for certain, climbed until that is proven or time is up.
-    1. power.off.  2. esxcli vm process kill soft, hard, force.  3. Where hostd is silent, the same
-    through localcli. A kill goes only to a process that is the VM's for certain.
+    1. power.off.  2. esxcli vm process kill soft, hard, force.  3. Where hostd or esxcli is silent,
+    the same through localcli. Killed is the one process of its path, name and UUID; where hostd has
+    not told of the VM, the only one of its name or UUID is taken for it.
 
     What proves it off:
         hostd says "Powered off", a sound list of processes holds nothing that may be the VM, and
-            `ps` (where the host has none, or it hangs: the other list) knows of no more VMs;
-        the first two, where hostd called the VM on before and has just taken its power.off; and
+            `ps` (where the host has none, or it hangs: esxcli's list) knows of no more VMs;
+        the first two, where hostd did not call it off before and has just taken its power.off;
             then hostd's word alone, where no sound list is to be had;
-        hostd is silent: the VM's own process, seen in this run, is missing three times, a second
-            apart, from localcli's list and, by World ID and Cartel ID, from `ps`; where the host
-            has no `ps`, the list must still show something that was seen beside the VM.
+        its own process, seen in this run, is missing three times, a second apart, from localcli's
+            list and, by World ID and Cartel ID, from `ps` (where the host has none, the list must
+            still show something that was seen beside it), and hostd did not call it suspended.
     What does not:
-        an exit status, or the announcement "Powering off VM:" (facts: 3.1);
-        a fault's text that holds "(Powered off)";
+        an exit status, "Powering off VM:", a fault's text that holds "(Powered off)" (facts: 3.1);
         hostd's word alone otherwise: it says so of an invalid VM that runs on (facts: 3.2);
         a missing row, a list that failed, is damaged or is empty;
         a process that was never seen, a name in `ps`, a World ID of another run.
@@ -718,14 +719,20 @@ class PowerOff:
         self._own = None  # the VM's own process, as it was last listed
         self._beside = set()  # what was listed beside it, and so is not the VM
         self._sure_path = None  # of the process that is the VM's for certain
+        self._is_suspended = False  # when hostd last told: the process of such a VM goes, too
         self._tried, self._trouble, self._refusal = [], "", ""
+
+    def _is_off(self, sight, just_taken=False):
+        self._is_suspended = sight.state == "suspended"
+        self.proof = BY_TWO_WITNESSES if self._host.is_off(sight, just_taken) else None
+        return self.proof
 
     def look(self, must_tell):
         """The first look. Raises NoSuchVM, Final, and where it must tell whatever went wrong."""
         try:
             self._first = self._host.sight(self._plug)
             self.vm, state, _ = self._first
-            self.proof = BY_TWO_WITNESSES if self._host.is_off(self._first) else None
+            self._is_off(self._first)
         except (HostdSilent, SessionLost) as trouble:
             if must_tell:
                 raise
@@ -777,8 +784,7 @@ class PowerOff:
                 self._own and not self._own.may_use(sight.vm.file)):
             raise Final("%s is another VM now, %s" % (self.vm, sight.vm))
         self.vm = sight.vm
-        if self._host.is_off(sight):
-            self.proof = BY_TWO_WITNESSES
+        if self._is_off(sight):
             return
         if sight.state != "off":
             self._watch(sight.processes)
@@ -789,14 +795,18 @@ class PowerOff:
             if sight.state == "suspended" and refusal and "power.off" in self._tried:
                 raise self._failure("it is suspended, and " + refusal)
             self._tried += ["power.off"] * ("power.off" not in self._tried)
-        self._kill_with("esxcli", None)
+        self._kill_with("esxcli")
 
-    def _kill_with(self, tool, processes):
-        """Rung 2 through esxcli, rung 3 through localcli; processes: as listed just before."""
+    def _kill_with(self, tool, seen=None):
+        """Rung 2 through esxcli, rung 3 through localcli; seen: the processes a while ago. Each
+        World ID is as listed just before, since then it may have been another VM's."""
+        self._watch(seen)
         for how in ("soft", "hard", "force") if self._may_kill else ():
-            processes = processes or parse_processes(self._host.ask(LIST[tool], bound=5)[0])
+            processes = parse_processes(self._host.ask(LIST[tool], bound=5)[0])
+            if processes is None and tool == "esxcli":
+                return self._kill_with("localcli")
             if processes is None:
-                raise FenceError("%s does not list the running VMs" % tool)
+                raise FenceError("no tool lists the running VMs")
             own = self._watch(processes)
             if own is None:
                 break
@@ -809,7 +819,6 @@ class PowerOff:
                 command = "%s vm process kill -t %s -w %s" % (tool, how, own.world)
                 told = reason_in(self._host.ask(command, bound=5)[0])
                 logging.warning("%s: %s sent, %s", own, rung, told)
-                processes = None
                 if self._poll(3, tool):
                     return
         self._poll(3, tool)
@@ -830,14 +839,12 @@ class PowerOff:
 
     def _poll(self, seconds, tool, just_taken=False):
         """Whether the VM is proven off by then: by hostd, or where it is silent by two lists."""
-        host, is_heard = self._host, tool == "esxcli" and self.vm.vmid
+        host, heard = self._host, tool == "esxcli" and self.vm.vmid
         until = host.clock.monotonic() + seconds
-        while not (host.is_off(host.look_at(self.vm), just_taken) if is_heard else self._is_gone()):
+        while not (self._is_off(host.look_at(self.vm), just_taken) if heard else self._is_gone()):
             if host.clock.monotonic() >= until or host.left() < 1:
                 return False
             host.clock.sleep(0.5)
-        self.proof = BY_TWO_WITNESSES if is_heard else (
-            "hostd is silent about it, and its process is gone from two lists")
         return True
 
     def _is_gone(self):
@@ -847,13 +854,14 @@ class PowerOff:
             shown, listed = self._host.ask("ps", LIST["localcli"], bound=4)
             processes, worlds, own = parse_processes(listed), parse_worlds(shown), self._own
             others = self._beside.intersection(processes or ())
-            if own is None or processes is None or worlds is None or not (worlds or others):
+            if self._is_suspended or None in (own, processes, worlds) or not (worlds or others):
                 self._note("hostd is silent, and that no list shows its process is no proof")
                 return False
             if any(each.is_called(self.vm.name, own.uuid) or each.path == own.path
                    for each in processes if each not in others) or any(
                        {wid, cid} & {own.world, own.cartel} for wid, cid, _ in worlds):
                 return False
+        self.proof = "hostd is silent about it, and its process is gone from two lists"
         return True
 
     def _note(self, trouble):
@@ -883,7 +891,7 @@ def power_on(host, vm):
 # --- 5. The agent ----------------------------------------------------------------------------
 # seconds from the start to the verdict, with the end of the interpreter taken off; a delay is added
 VERDICT = {"off": 43.5, "on": 43.5, "reboot": 53.5}  # the rest: 19
-LIMITS = {"login": 20, "shell": 8, "power": 12}  # seconds
+LIMITS = {"login": 20, "shell": 8, "power": 12}  # seconds; at most twice that, to leave time
 
 DEVICE_OPTIONS = ("ipaddr login passwd cmd_prompt secure port missing_as_off known_hosts "
                   "no_kill").split()
@@ -892,13 +900,13 @@ DESCRIPTIONS = {
     "port": ("-n, --plug=[name]", "Display name of the VM, letter for letter, or its BIOS UUID"),
     "known_hosts": ("--known-hosts=[file]", "Accept only a host key that stands in this file"),
     "no_kill": ("--no-kill", "Never kill the VM's process: where power.off fails, fencing fails"),
-    "login_timeout": ("--login-timeout=[seconds]", WITHIN % "for the login"),
-    "shell_timeout": ("--shell-timeout=[seconds]", WITHIN % "for one question to the host"),
-    "power_timeout": ("--power-timeout=[seconds]", WITHIN % "for the host to answer one power.off"),
+    "login_timeout": ("--login-timeout=[seconds]", WITHIN % "for the login, at most 40"),
+    "shell_timeout": ("--shell-timeout=[seconds]", WITHIN % "for one question, at most 16"),
+    "power_timeout": ("--power-timeout=[seconds]", WITHIN % "for one power.off, at most 24"),
     "power_wait": ("--power-wait=[seconds]", WITHIN % "to wait after each off and on"),
     "cmd_prompt": ("-c, --command-prompt=[prompt]", "Without effect, kept for fence_ESXi's users")}
 FORMS = (  # what ssh, or int(), would read as something else is not usable
-    ("ip username", r"[^\s'\"-][^\s'\"]*", "one word, no quotes, no leading dash"),
+    ("ip username", r"[^\s'\"\0-][^\s'\"\0]*", "one word, no quotes, no leading dash"),
     ("delay power_wait login_timeout shell_timeout power_timeout", "[0-9]{1,6}", "a whole number"),
     ("ipport", "(?!0|6553[6-9]|655[4-9].|65[6-9]..|6[6-9]...|[7-9]....)[0-9]{1,5}", "a port"),
     ("known_hosts", r'(?:[^"\n%$]|\$(?!\{))*', "no quotes, no % and no ${"))
@@ -953,10 +961,10 @@ class Agent:
         self._cuts = self._action in ("off", "reboot")
         self._start = started + (int(options.get("--delay") or 0) if self._cuts else 0)
         self.host = EsxiHost(login_of(options, given), {
-            kind: int(given.get("--%s-timeout" % kind) or 0) or seconds for kind, seconds in
-            LIMITS.items()}, self._due(self._action), self._action not in VERDICT, session, clock)
+            kind: min(int(given.get("--%s-timeout" % kind) or seconds) or seconds, 2 * seconds)
+            for kind, seconds in LIMITS.items()},
+            self._due(self._action), self._action not in VERDICT, session, clock)
         self._ladders = {}  # of each plug; None: missing_as_off says that it is off
-        self._todo = []  # the plugs that are to be switched yet
 
     def _due(self, action):
         """When the verdict of an action is due; the library waits power_wait after off and on."""
@@ -989,10 +997,9 @@ class Agent:
     def set_power(self, _, options):
         """Switch the plug off for certain, or on. Several share the time; none stops another."""
         plug, cuts, now = options["--plug"], options["--action"] == "off", self._clock.monotonic()
-        self._todo = self._todo or list(options["--plugs"])
+        plugs, ladder = options["--plugs"], self._ladders[plug]
         left = self._due("off" if cuts else self._action) - now
-        self.host.deadline = now + left / len(self._todo)
-        self._todo, ladder = self._todo[1:], self._ladders[plug]
+        self.host.deadline = now + left / (len(plugs) - plugs.index(plug))
         try:
             if not cuts:
                 self._switch_on(plug, ladder)
@@ -1014,6 +1021,7 @@ class Agent:
                 ladder.look(True)
             with suppress(NoSuchVM):  # it has another Vmid now
                 return power_on(self.host, ladder.vm) if ladder.proof else None
+        raise Final("%s has left the list of VMs twice; try again" % show(plug))
 
     def get_list(self, _, options):
         """{name: (Vmids, power state)}; asks for power states only where list-status wants them."""

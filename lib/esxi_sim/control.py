@@ -86,7 +86,9 @@ _ACTIONS: Dict[str, Callable[[Host, Dict[str, Any]], Any]] = {
     "commands": lambda host, request: host.commands,
     "record": lambda host, request: [as_dict(entry) for entry in list(host.record)],
     "events": lambda host, request: [as_dict(event) for event in host.power_events],
-    "logins": lambda host, request: {"accepted": host.logins, "refused": host.auth_failures},
+    "logins": lambda host, request: {
+        "accepted": host.logins, "refused": host.auth_failures,
+        "connections": host.connections_seen},
     "clear": lambda host, request: host.clear_record(),
     "unregister": lambda host, request: host.unregister(host.vm(request["vm"])),
     "reregister": lambda host, request: host.reregister(host.vm(request["vm"])),

@@ -41,19 +41,20 @@ if __name__ == "__main__":
 
 from campaign import small_world, virtual  # noqa: E402
 from campaign.generator import schedules  # noqa: E402
+from campaign.mutants import MUTANTS, schedule_that_catches  # noqa: E402
 from campaign.schedule import Schedule  # noqa: E402
 from campaign.tellable import failure_of, is_tellable  # noqa: E402
 
 ROOMS = ("1", "3", "4")
-# Of each kind one operator: + may become -, and would tell no more by becoming * or / as well. Not
-# the ones that compare identity in place of equality, which is the same for numbers and None.
+# Of each kind one or two operators: + may become -, and would tell no more by becoming * or / too;
+# a comparison is negated, or its boundary is moved.
 OPERATORS = re.compile(
     r"core/(?:AddNot|ExceptionReplacer|NumberReplacer|ReplaceAndWithOr|ReplaceOrWithAnd"
     r"|ReplaceTrueWithFalse|ReplaceFalseWithTrue|ReplaceBreakWithContinue|ZeroIterationForLoop"
     r"|ReplaceUnaryOperator_(?:Delete_Not|Delete_USub)"
     r"|ReplaceBinaryOperator_(?:Add_Sub|Sub_Add|Mul_Add|Mod_Sub|BitAnd_BitOr)"
-    r"|ReplaceComparisonOperator_(?:Is_IsNot|IsNot_Is|(?:Eq|NotEq|Lt|LtE|Gt|GtE)_"
-    r"(?:Eq|NotEq|Lt|LtE|Gt|GtE)))\Z")
+    r"|ReplaceComparisonOperator_(?:Is_IsNot|IsNot_Is|Eq_NotEq|NotEq_Eq|Lt_GtE|Lt_LtE|LtE_Gt|LtE_Lt"
+    r"|Gt_LtE|Gt_GtE|GtE_Lt|GtE_Gt))\Z")
 # of the random schedules, of those that have to be told among others, of the small world
 RANDOM, TELLABLE, SINGLES = 1500, 150, 1200
 # seconds of a processor, and in all, after which a mutant never ends; bytes it may take
@@ -130,6 +131,8 @@ def _schedules() -> Iterator[str]:
     chosen = Random(1)
     for file in sorted((Path(__file__).parent / "found").glob("*.json")):
         yield file.read_text().splitlines()[-1]
+    for bug in MUTANTS:
+        yield schedule_that_catches(bug).to_json()
     told = [schedule for schedule in schedules(2, 40 * TELLABLE) if is_tellable(schedule)]
     others = [*told[:TELLABLE], *schedules(3, RANDOM), *small_world.sample(chosen, SINGLES)]
     chosen.shuffle(others)

@@ -13,7 +13,7 @@ from .cuttable import is_cuttable
 from .oracle import Verdict
 from .schedule import NEIGHBOURS, TARGET, Schedule
 
-MOST_LATENCY = 1.0
+MOST_LATENCY, MOST_SECONDS = 1.0, 2.0
 
 
 def is_tellable(schedule: Schedule) -> bool:
@@ -26,7 +26,7 @@ def is_tellable(schedule: Schedule) -> bool:
     - One VM is meant, by its name or BIOS UUID; or nobody, and missing_as_off says yes.
     - The files can be read where they are needed: for list-status, and for a UUID whose VM is off.
     - It is on or off: suspended is neither (but in a list). To switch it on, the user may do so and
-      the VM obeys.
+      the VM obeys, MOST_SECONDS later at most.
     - reboot: it can be cut, by a power.off that answers or by a kill, and switched on again.
     """
     return (_is_well(schedule) and _is_alone(schedule) and _is_plug_clear(schedule)
@@ -58,12 +58,14 @@ def _are_files_there(schedule: Schedule) -> bool:
 
 
 def _can_be(schedule: Schedule) -> bool:
-    obeys = not (schedule.vm.keys() & {"on", "question", "busy"}
-                 or schedule.host.get("read_only"))
+    vm = schedule.vm
+    is_late = vm.get("on") == "late" and vm.get("on_seconds", 5.0) <= MOST_SECONDS
+    obeys = (vm.get("on", "obeyed") == "obeyed" or is_late) and not (
+        vm.get("question") or vm.get("busy") or schedule.host.get("read_only"))
     if schedule.action == "on":
         return schedule.power == "on" or schedule.power == "off" and obeys
     if schedule.action == "reboot":
-        return obeys and is_cuttable(schedule) and schedule.vm.get("off", "obeyed") in (
+        return obeys and is_cuttable(schedule) and vm.get("off", "obeyed") in (
             "obeyed", "refused", "ignored")
     return schedule.action != "off" and (schedule.action != "status"
                                          or schedule.power != "suspended")

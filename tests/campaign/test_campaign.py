@@ -8,9 +8,9 @@ import pytest
 from campaign import end_to_end, virtual
 from campaign.cuttable import is_cuttable
 from campaign.generator import schedule_of, schedules
-from campaign.mutants import MUTANTS
+from campaign.mutants import MUTANTS, mutated, schedule_that_catches
 from campaign.oracle import Run, judge
-from campaign.run import compare, hunt, random_jobs, simulate
+from campaign.run import compare, random_jobs, simulate
 from campaign.schedule import Schedule
 from campaign.shrink import shrunk
 from campaign.small_world import cases
@@ -60,9 +60,11 @@ def test_both_ways_of_running_say_the_same():
     assert compare(todo, 8)[0] == []
 
 
-@pytest.mark.parametrize("bug", sorted(MUTANTS))
-def test_the_judge_catches_an_agent_with_a_bug(bug):
-    assert hunt(bug, SEED, COUNT)[0]
+@pytest.mark.parametrize("bug", MUTANTS)
+def test_an_agent_with_a_bug_does_wrong_where_the_agent_does_not(bug, theatre):
+    schedule = schedule_that_catches(bug)
+    assert virtual.Theatre(virtual.load(mutated(bug), "buggy")).try_out(schedule).offences
+    assert not theatre.try_out(schedule).offences
 
 
 # -- the campaign itself --------------------------------------------------------------------------

@@ -60,6 +60,14 @@ def test_it_stops_at_the_first_thing_that_is_not_as_expected(check, world, case)
     assert {event.name for event in host.power_events} <= {"scratch"}
 
 
+def test_a_vm_that_was_off_is_left_off_whatever_went_wrong(check, world):
+    host = world([VM("scratch", power="off", faults=VMFaults(kill_needs="hard")), "other"])
+    outcome = check(host, *words("scratch"))
+    assert outcome.checks["esxcli kill soft"][0] == "FAIL"
+    assert outcome.checks["left"][0] == "ok"
+    assert host.vm("scratch").power == "off"
+
+
 #: VMs, the name given, what is said
 REFUSED = {
     "no VM of that name": ([VM("node1")], "scratch", "no VM is called"),

@@ -5,7 +5,7 @@ import pathlib
 import re
 
 import pytest
-from esxi_sim import VM, VMFaults
+from esxi_sim import VM, BadAnswer, VMFaults
 from esxi_sim.replay import replay
 
 PASSWORD = "hUsh7Qx-of-the-host"
@@ -43,6 +43,7 @@ PRIVATE = {
     "UUIDs": ([VM("node1", uuid="564d36cf-6988-c91d-0f5f-a62628d46553")],
               ["564d36cf", "56 4d 36", "a62628d46553", "d4 65 53"]),
     "a name of the host's own words": ([VM("Powered off"), VM("World ID"), VM("vmx")], []),
+    "many short names": ([VM(letter) for letter in "abcdefghijklmnop"], []),
     "letters of other scripts": ([VM("データベース"), VM("Größenwahn", note="Überraschung")],
                                  ["データ", "Größ", "berrasch"]),
     "bytes that are no letters": ([VM("caf\udce9-zebra")], ["zebra"]),
@@ -75,6 +76,13 @@ def test_nothing_of_the_admins_own_is_in_it(record, replayed, world, case):
 def test_a_password_that_the_host_prints_is_not_in_it(record, world):
     _, path = record(world([VM(PASSWORD)]))
     assert PASSWORD not in path.read_text(encoding="utf-8")
+
+
+def test_a_password_of_the_hosts_words_is_not_in_it(record, world):
+    host = world([VM("node1")], bad_answers=[BadAnswer(
+        "^localcli", "text", 9, "Error: operation-failed is no password\n", 1)])
+    _, path = record(host, "--password=operation-failed")
+    assert "operation-failed" not in path.read_text(encoding="utf-8")
 
 
 def test_stand_ins_have_the_same_length_and_kind(record, world):

@@ -1,8 +1,5 @@
 """Let the agent in through a restricted key: for tests of a simulated host.
 
-    options = gated.install(host, ["t3021cent"], tmp_path)     # {"identity_file": ..., ...}
-    options = gated.install(host, vms, tmp_path, "--no-kill")
-
 As a plugin of pytest, every simulated host of a test run gets such a key for all of its VMs, and
 the agent is given the key where the test gives it the password:
 
@@ -15,18 +12,6 @@ import subprocess
 from pathlib import Path
 
 TOOL = Path(__file__).resolve().parents[2] / "agents/esxi/esxi-fence-key"
-
-
-def install(host, vms, folder, *limits, kind="ecdsa"):
-    """Put the line of a new key for these VMs into a host's authorized_keys.
-
-    host: an esxi_sim.Host. vms: display names. folder: where the key goes. limits: options of the
-    tool, such as --no-kill. Returns the agent's options, by their names on stdin: instead of a
-    password.
-    """
-    key = new_key(Path(folder), kind)
-    host.login.authorized_keys += line_of(key, *words_for_names(vms), *limits) + "\n"
-    return {"identity_file": str(key), "password": None}
 
 
 def new_key(folder, kind="ecdsa"):

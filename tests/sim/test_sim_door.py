@@ -10,7 +10,6 @@ COMMANDS = ["vim-cmd vmsvc/getallvms", "vim-cmd vmsvc/power.getstate 1", "vim-cm
             "esxcli vm process list", "localcli vm process list",
             "localcli vm process kill -t soft -w 2097159", "ps",
             "readlink /vmfs/volumes/datastore1", "grep -isHE ^uuid /dev/null " + VMX]
-SILENT = ("vim-cmd vmsvc/power.off 1", "localcli vm process kill -t soft -w 2097159")
 
 
 def world(**switches):

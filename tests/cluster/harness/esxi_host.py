@@ -166,6 +166,11 @@ class EsxiHost:
         """How often a password or key was refused."""
         return int(self._ask("logins")["refused"])
 
+    def dropped(self) -> int:
+        """How many connections came to no verdict: dropped, or still silent."""
+        logins = self._ask("logins")
+        return int(logins["connections"] - logins["accepted"] - logins["refused"])
+
     def changes(self, node: str = "") -> list[str]:
         """The commands among them that change something: ["power.off", "power.on"].
 
