@@ -1,9 +1,9 @@
 """What an action of the agent costs, against bare ssh: `make bench`.
 
-Each action is timed in pairs, in one run: bare ssh, logged in with a key, that runs the same commands
-one after the other; then the agent, logged in with a password, which runs them two at a time where it
-can. What counts is the ratio of the two, pair by pair, so that a machine that is slow today does not
-matter.
+Each action is timed in pairs, in one run: bare ssh, logged in with a key, that runs the same
+commands one after the other; then the agent, logged in with a password, which has them run two at
+a time where it can. What counts is the ratio of the two, pair by pair, so that a machine that is
+slow today does not matter.
 """
 
 from __future__ import annotations
@@ -168,8 +168,8 @@ class Bench:
         """What list-status looks for in the .vmx files of the VMs that do not run."""
         paths = ["'/vmfs/volumes/datastore1/{0}/{0}.vmx'".format(vm.name)
                  for vm in self.host.vms if vm.power == "off"]
-        return [SUSPENDED + " ".join(paths[first : first + 50])
-                for first in range(0, len(paths), 50)]
+        return [SUSPENDED + " ".join(paths[first : first + 20])
+                for first in range(0, len(paths), 20)]
 
     def one_getstate_a_vm(self) -> float:
         """The loop that list needs where every VM's state is asked for by itself."""

@@ -297,9 +297,8 @@ class Session:
             if found == 0:
                 return True
             if found == 2 or len(self._answers.before) > 4 << 20:
-                for _ in range(20):  # for ssh's last words and its exit status
-                    if self._ssh.poll() is None:
-                        self._hear(0.05)
+                with suppress(subprocess.TimeoutExpired):  # for its last words and exit status
+                    self._ssh.wait(1)
                 self._hear()
                 raise SessionLost("the connection broke")
             meanwhile()
@@ -355,8 +354,8 @@ class Session:
         said = "%s\n%s%s" % (how, re.sub(r"(?m)^debug[123]: .*\n", "", self._said),
                             "\nshell ended" * (self._ssh.poll() != 255))
         offending = re.search(r"(?m)^Offending \S+ key in (.+):[0-9]+$", said)
-        words = dict(login._asdict(), file=shlex.quote(
-            login.pinned or (offending.group(1) if offending else "~/.ssh/known_hosts")))
+        known = login.pinned or (offending and offending.group(1))
+        words = dict(login._asdict(), file=shlex.quote(known) if known else "~/.ssh/known_hosts")
         words["name"] = login.host if login.port == "22" else "[%s]:%s" % (login.host, login.port)
         words["printed"] = one_line(self._answers.before.decode("utf-8", "replace"), 100)
         for pattern, why in LOGIN_FAILURES:

@@ -96,8 +96,8 @@ class Theatre:
                    ended - started + START_AND_END)
 
     def _carry_out(self, options: Dict[str, Any], world: World, logins: Iterator[str]) -> int:
-        def session(_login: Any) -> _Session:
-            return _Session(self.module, world, logins)
+        def session(_login: Any) -> Session:
+            return Session(self.module, world, logins)
 
         return self.module.carry_out(options, session=session, clock=world.clock)
 
@@ -133,7 +133,7 @@ class Theatre:
             logging.getLogger().handlers[:] = handlers  # without the system log
 
 
-class _Session:
+class Session:
     """The agent's session with a world; see the class Session of the agent."""
 
     def __init__(self, module: Any, world: World, logins: Iterator[str]):

@@ -19,6 +19,7 @@ COSTS = {
     ("list", "on"): LOOK,
     ("monitor", "on"): LOOK,
     ("list-status", "on"): LOOK + WHOLE + FILES,
+    ("list-status", "off"): LOOK + WHOLE + FILES,
     ("status", "on"): LOOK + WHO,
     ("status", "off"): LOOK + WHO + WHOLE,
     ("off", "on"): LOOK + WHO + OFF + POWER,
@@ -30,11 +31,11 @@ COSTS = {
 }
 
 
-@pytest.fixture(scope="module", params=[1, 256])
+@pytest.fixture(scope="module", params=[2, 256])
 def host(request):
-    """A host with so many VMs, a few of them off."""
+    """A host with so many VMs that run or not, and one that never runs."""
     vms = [VM(f"node{number}", power="off" if number % 10 == 9 else "on")
-           for number in range(request.param)]
+           for number in range(request.param)] + [VM("spare", power="off")]
     with Host(vms=vms, password=PASSWORD) as host:
         yield host
 
@@ -49,6 +50,13 @@ def test_an_action_takes_these_host_commands_and_no_more(host, fence, action, po
     sent = ["grep" if command.startswith("grep ") else command for command in host.commands]
     assert sorted(sent) == sorted(COSTS[action, power])
     assert host.logins == 1
+
+
+def test_where_nothing_else_runs_ps_is_asked_too(esxi, fence):
+    """The list of processes is empty then, which proves nothing by itself."""
+    host = esxi(vms=["node1", VM("node2", power="off")])
+    assert fence.as_pacemaker(host, "off", "node1").status == 0
+    assert sorted(host.commands) == sorted(COSTS["off", "on"] + WHOLE)
 
 
 def test_ten_agents_at_once_all_succeed(esxi, fence):

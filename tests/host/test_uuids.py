@@ -74,6 +74,8 @@ def test_an_unknown_uuid_is_off_only_with_missing_as_off(host, fence, action, as
 
 def test_a_uuid_cannot_be_missing_while_a_configuration_file_cannot_be_read(host, fence):
     host.remove_vmx(host.vm("third"))
-    run = fence.as_pacemaker(host, "off", NODE.replace("53", "99"), missing_as_off="1")
+    unknown = NODE.replace("53", "99")
+    run = fence.as_pacemaker(host, "status", unknown, missing_as_off="1")
     assert said(run) == ("", 1)
-    assert "missing_as_off cannot be used" in run.stderr
+    assert f"which VM has the UUID {unknown.replace('-', '')} is not certain" in run.stderr
+    assert "a .vmx file cannot be read; see the datastores" in run.stderr

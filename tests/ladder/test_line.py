@@ -1,17 +1,18 @@
 """The connection breaks, falls silent or is refused at each step of an off."""
 
 import pytest
-from cases import a_host, fails, kills, power_commands, run, succeeds
+from cases import BOTH_WAYS, a_host, fails, kills, power_commands, run, succeeds
 from esxi_sim import BadAnswer, LineCut
 
 STEPS = ("getallvms", "getstate", "power.off")
 CUTS = ("before_run", "before", "middle", "after")
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("when", CUTS)
 @pytest.mark.parametrize("step", STEPS)
-def test_the_line_breaks_and_the_vm_is_off_all_the_same(step, when):
-    with a_host() as host:
+def test_the_line_breaks_and_the_vm_is_off_all_the_same(step, when, real):
+    with a_host(real=real) as host:
         host.faults.cuts.append(LineCut(step, when=when))
         succeeds(host, "off", "Success: Powered OFF")
         assert kills(host) == []
@@ -34,9 +35,10 @@ def test_the_line_breaks_at_the_kill():
         assert host.vm("node1").power == "off"
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("step", [*STEPS, "process list"])
-def test_the_session_falls_silent(step):
-    with a_host(off="ignored") as host:
+def test_the_session_falls_silent(step, real):
+    with a_host(real=real, off="ignored") as host:
         host.faults.cuts.append(LineCut(step, when="silent"))
         succeeds(host, "off", "Success: Powered OFF")
         assert host.vm("node1").power == "off"
@@ -59,7 +61,7 @@ def test_the_line_breaks_while_the_node_is_started():
 
 
 def test_the_host_hangs_up_on_the_first_login():
-    with a_host() as host:
+    with a_host(real=True) as host:
         host.login.drop_connections = 1
         succeeds(host, "off", "Success: Powered OFF")
 

@@ -4,12 +4,12 @@ Every single fault at every command, and what was found by chance, is in tests/c
 """
 
 import pytest
-from cases import a_host, fails, kills, power_commands, run, succeeds
-from esxi_sim import VM, BadAnswer, Host
+from cases import BOTH_WAYS, a_host, fails, kills, power_commands, run, succeeds
+from esxi_sim import VM, BadAnswer
 
 TWO_WITNESSES = 'is off: hostd says "Powered off", and no process of it runs'
 TWO_LISTS = "is off: hostd is silent about it, and its process is gone from two lists"
-UNCONFIRMED = '"Powered off", and the list of running VMs does not confirm it'
+UNCONFIRMED = 'hostd calls "node1" (Vmid 1) off, which is not proven off'
 
 
 def without(host, program):
@@ -27,9 +27,10 @@ def test_two_witnesses_after_a_power_off():
         assert TWO_WITNESSES in done.stderr
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("action", ["status", "off"])
-def test_of_a_vm_that_was_off_ps_must_say_so_too(action):
-    with a_host(power="off") as host:
+def test_of_a_vm_that_was_off_ps_must_say_so_too(action, real):
+    with a_host(real=real, power="off") as host:
         done = run(host, action)
         assert done.stdout == {"status": "Status: OFF\n", "off": "Success: Already OFF\n"}[action]
         assert {"ps", "esxcli vm process list"} <= set(host.commands)
@@ -45,8 +46,9 @@ def test_where_the_host_has_no_ps_both_lists_must_agree(ps):
         assert power_commands(host) == []
 
 
-def test_a_ps_that_hangs_is_as_good_as_none():
-    with a_host(power="off", host={"ps": "hung"}) as host:
+@BOTH_WAYS
+def test_a_ps_that_hangs_is_as_good_as_none(real):
+    with a_host(real=real, power="off", host={"ps": "hung"}) as host:
         assert run(host, "status").stdout == "Status: OFF\n"
 
 
@@ -70,9 +72,10 @@ def test_a_damaged_ps_confirms_nothing(ps):
 # --- an invalid VM: hostd says "Powered off" of it, and it runs on (facts: 3.2) ------------------
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("off", ["obeyed", "refused"])
-def test_hostd_loses_the_configuration_of_a_vm_that_runs_on(off):
-    with a_host(off=off) as host:
+def test_hostd_loses_the_configuration_of_a_vm_that_runs_on(off, real):
+    with a_host(real=real, off=off) as host:
         host.after_commands(4, lambda: host.invalidate(host.vm("node1")))
         succeeds(host, "off", "Success: Powered OFF")
         assert len(kills(host)) >= 1
@@ -98,10 +101,11 @@ def test_the_status_of_a_vm_that_runs_while_hostd_says_powered_off():
 # --- hostd alone ---------------------------------------------------------------------------------
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_hostds_word_alone_counts_where_it_has_just_taken_the_power_off(when):
+def test_hostds_word_alone_counts_where_it_has_just_taken_the_power_off(when, real):
     """No sound list of processes is to be had: hostd called the VM on, and took the power.off."""
-    with a_host() as host:
+    with a_host(real=real) as host:
         def spoil():
             without(host, "localcli")
             without(host, "esxcli")
@@ -145,12 +149,13 @@ def test_esxcli_lists_where_localcli_does_not(localcli):
 # --- hostd is silent -----------------------------------------------------------------------------
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("hostd", ["hung", "down"])
 @pytest.mark.parametrize("neighbour", ["runs", "is off", "is not there"])
-def test_two_lists_prove_it_where_hostd_is_silent(hostd, neighbour):
+def test_two_lists_prove_it_where_hostd_is_silent(hostd, neighbour, real):
     """For a VM that is alone on its host, too: on a living host ps is never empty."""
     others = {"runs": [VM("node2")], "is off": [VM("node2", power="off")], "is not there": []}
-    with Host(vms=[VM("node1"), *others[neighbour]], hostd=hostd) as host:
+    with a_host(real=real, others=others[neighbour], host={"hostd": hostd}) as host:
         succeeds(host, "off", "Success: Powered OFF", verbose="1")
         assert kills(host) == ["localcli soft"]
         assert host.vm("node1").power == "off"
@@ -160,8 +165,9 @@ def test_two_lists_prove_it_where_hostd_is_silent(hostd, neighbour):
         assert behind.count("localcli vm process list") >= 3
 
 
-def test_without_ps_something_must_still_be_listed_that_ran_beside_it():
-    with a_host(host={"hostd": "hung", "ps": "absent"}) as host:
+@BOTH_WAYS
+def test_without_ps_something_must_still_be_listed_that_ran_beside_it(real):
+    with a_host(real=real, host={"hostd": "hung", "ps": "absent"}) as host:
         done = succeeds(host, "off", "Success: Powered OFF", verbose="1")
         assert TWO_LISTS in done.stderr
 
@@ -169,7 +175,7 @@ def test_without_ps_something_must_still_be_listed_that_ran_beside_it():
 @pytest.mark.parametrize("ps", ["absent", "busybox"])
 def test_without_ps_an_empty_list_proves_nothing(ps):
     """It is what a host prints that runs no VM, and what a broken one may print."""
-    with Host(vms=["node1"], hostd="hung", ps=ps) as host:
+    with a_host(others=(), host={"hostd": "hung", "ps": ps}) as host:
         fails(host, "off", "is not proven off", "no list shows its process is no proof")
 
 
@@ -196,18 +202,20 @@ def test_a_list_that_lacks_it_once_proves_nothing():
 # --- which process ------------------------------------------------------------------------------
 
 
-def test_a_process_on_another_datastore_is_not_killed():
+@BOTH_WAYS
+def test_a_process_on_another_datastore_is_not_killed(real):
     """Name, path below the volume and UUID are the VM's, which does not run: a copy of it does."""
-    with a_host(power="suspended", suspended_off="refused") as host:
+    with a_host(real=real, power="suspended", suspended_off="refused") as host:
         copy = host.copy(host.vm("node1"), "datastore2", running=True, registered=False)
         fails(host, "off", "world %d" % copy.world_id,
-              "is not killed: it lies on another datastore")
+              "is not killed: its datastore is not that of")
         assert copy.power == "on"
         assert kills(host) == []
 
 
-def test_a_vc_uuid_is_refused_with_a_sentence():
-    with a_host() as host:
+@BOTH_WAYS
+def test_a_vc_uuid_is_refused_with_a_sentence(real):
+    with a_host(real=real) as host:
         plug = host.vm("node1").vc_uuid
         for action in ("status", "off", "on"):
             fails(host, action, 'is the vc.uuid of "node1"', "give its uuid.bios", plug=plug)

@@ -1,11 +1,12 @@
 """The ladder, rung by rung: each fault of a VM or of power.off, and the verdict it gets."""
 
 import pytest
-from cases import a_host, fails, kills, power_commands, rounds, succeeds, was_cut
+from cases import BOTH_WAYS, a_host, fails, kills, power_commands, rounds, succeeds, was_cut
 
 
-def test_a_vm_that_obeys_is_asked_no_more_than_it_takes():
-    with a_host(host={"latency": 0.3}) as host:
+@BOTH_WAYS
+def test_a_vm_that_obeys_is_asked_no_more_than_it_takes(real):
+    with a_host(real=real, host={"latency": 0.3}) as host:
         succeeds(host, "off", "Success: Powered OFF")
         assert [sorted(pair) for pair in rounds(host)] == [
             ["localcli vm process list", "vim-cmd vmsvc/getallvms"],
@@ -15,8 +16,9 @@ def test_a_vm_that_obeys_is_asked_no_more_than_it_takes():
         assert host.vm("node1").power == "off"
 
 
-def test_off_is_ignored_then_the_softest_kill_is_enough():
-    with a_host(off="ignored") as host:
+@BOTH_WAYS
+def test_off_is_ignored_then_the_softest_kill_is_enough(real):
+    with a_host(real=real, off="ignored") as host:
         succeeds(host, "off", "Success: Powered OFF")
         assert power_commands(host) == ["vim-cmd vmsvc/power.off 1"]
         assert kills(host) == ["esxcli soft"]
@@ -45,8 +47,9 @@ def test_only_force_works():
         assert done.seconds < 25
 
 
-def test_only_force_works_and_the_node_is_started_again():
-    with a_host(off="ignored", kill_needs="force") as host:
+@BOTH_WAYS
+def test_only_force_works_and_the_node_is_started_again(real):
+    with a_host(real=real, off="ignored", kill_needs="force") as host:
         succeeds(host, "reboot", "Success: Rebooted")
         assert was_cut(host)
         assert host.vm("node1").power == "on"
@@ -63,8 +66,9 @@ def test_nothing_works(action, off):
         assert not was_cut(host)
 
 
-def test_nothing_works_while_hostd_hangs():
-    with a_host(kill_needs="never", host={"hostd": "hung"}) as host:
+@BOTH_WAYS
+def test_nothing_works_while_hostd_hangs(real):
+    with a_host(real=real, kill_needs="never", host={"hostd": "hung"}) as host:
         fails(host, "off", '"node1"', "is not proven off",
               "localcli kill soft, localcli kill hard, localcli kill force")
         assert host.vm("node1").power == "on"
@@ -84,8 +88,9 @@ def test_power_off_hangs_and_is_done():
         assert done.seconds < 20
 
 
-def test_power_off_hangs_and_is_not_done():
-    with a_host(off="hangs") as host:
+@BOTH_WAYS
+def test_power_off_hangs_and_is_not_done(real):
+    with a_host(real=real, off="hangs") as host:
         done = succeeds(host, "off", "Success: Powered OFF")
         assert kills(host) == ["esxcli soft"]
         assert host.vm("node1").power == "off"
@@ -133,13 +138,14 @@ def test_the_vm_is_switched_on_again_right_after_the_off():
 
 
 def test_the_vm_is_switched_on_again_before_the_off_could_be_seen():
-    with a_host(autostart=0.0, autostart_times=1) as host:
+    with a_host(autostart=0.0, autostart_times=1, host={"latency": 0.1}) as host:
         succeeds(host, "off", "Success: Powered OFF")
         assert host.vm("node1").power == "off"
 
 
-def test_a_vm_that_is_off_is_left_alone():
-    with a_host(power="off") as host:
+@BOTH_WAYS
+def test_a_vm_that_is_off_is_left_alone(real):
+    with a_host(real=real, power="off") as host:
         succeeds(host, "off", "Success: Already OFF")
         assert power_commands(host) == []
 
@@ -165,8 +171,9 @@ def test_no_kill_sends_none_and_fails(off):
         assert host.vm("node1").power == "on"
 
 
-def test_no_kill_waits_for_a_late_off():
-    with a_host(off="late", off_seconds=15, off_blocks=False) as host:
+@BOTH_WAYS
+def test_no_kill_waits_for_a_late_off(real):
+    with a_host(real=real, off="late", off_seconds=15, off_blocks=False) as host:
         succeeds(host, "off", "Success: Powered OFF", no_kill="1")
         assert kills(host) == []
 

@@ -1,15 +1,16 @@
 """A suspended VM, and a VM that waits with a question."""
 
 import pytest
-from cases import a_host, fails, kills, power_commands, succeeds, was_cut
+from cases import BOTH_WAYS, a_host, fails, kills, power_commands, succeeds, was_cut
 from esxi_sim import VM, VMFaults
 
 QUESTION = "virtual machine might have been moved or copied"
 ANSWER = "answer with: vim-cmd vmsvc/message 1 0 N"
 
 
-def test_suspended_and_off_is_obeyed():
-    with a_host(power="suspended") as host:
+@BOTH_WAYS
+def test_suspended_and_off_is_obeyed(real):
+    with a_host(real=real, power="suspended") as host:
         succeeds(host, "off", "Success: Powered OFF")
         assert host.vm("node1").power == "off"
 
@@ -33,7 +34,7 @@ def test_suspended_and_hostd_is_hung():
 
 def test_suspended_and_on_would_resume_a_stale_node():
     with a_host(power="suspended") as host:
-        fails(host, "on", '"node1" (Vmid 1) is suspended', "stale node")
+        fails(host, "on", '"node1" (Vmid 1) suspended', "stale node")
         assert power_commands(host) == []
 
 
@@ -69,8 +70,9 @@ def test_a_question_at_power_on_of_another_kind():
         fails(host, "on", 'The redo log of "node1.vmdk" is corrupted.', "0. Retry", "1. Abort")
 
 
-def test_a_question_at_power_on_does_not_undo_a_reboot():
-    with a_host() as host:
+@BOTH_WAYS
+def test_a_question_at_power_on_does_not_undo_a_reboot(real):
+    with a_host(real=real) as host:
         def ask():
             host.vm("node1").faults.question = True
 
