@@ -52,7 +52,7 @@ def test_five_wrong_passwords_lock_the_account(host, way_in):
         assert host.accounts.locked == (host.auth_failures == 5)
     run = way_in.fail(host, password=PASSWORD)
     assert [attempt.result for attempt in host.login_tries] == ["wrong"] * 5 + ["locked"]
-    way_in.says(run, "permission-denied", host)
+    way_in.says(run, "account-locked-message", host)
 
 
 @pytest.mark.parametrize("answer", ["message", "disconnect"])
