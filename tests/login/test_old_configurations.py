@@ -16,7 +16,7 @@ def test_old_names_and_options_work(host, way_in, way):
     assert run.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["/bin/sh -i", "-- /bin/sh -i", "exec sh"])
+@pytest.mark.parametrize("command", ["/bin/sh -i", "-- /bin/sh -i", "exec sh", "reboot"])
 def test_a_remote_command_has_no_effect(host, way_in, command):
     way_in.log_in(host, ssh_options=f"{OLD_SSH_OPTIONS} {command}")
 
