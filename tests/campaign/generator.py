@@ -82,7 +82,7 @@ def _keep_it_knowable(schedule: Schedule) -> None:
     runs_on = schedule.power == "on" and not does & {"off", "suspend"}
     is_heard = schedule.hostd == "up" and not (
         schedule.bad or schedule.datastore or may_be_invalid(schedule))
-    is_named = not does & {"rename", "unregister"}
+    is_named = not does & {"rename", "rename process", "unregister"}
     if not (is_named and (runs_on or is_heard)) and schedule.twin in bearers:
         schedule.twin = ""
     if not (is_named and (runs_on and not schedule.second or is_heard)):
@@ -208,7 +208,7 @@ def _admin(random: Random, schedule: Schedule) -> None:
 
 
 ADMIN_DOES = ("reregister", "reregister", "reregister", "unregister", "register", "suspend", "off",
-              "on", "rename", "rename neighbour", "copy", "unlisted copy")
+              "on", "rename", "rename process", "rename neighbour", "copy", "unlisted copy")
 
 
 def _suspended(random: Random, schedule: Schedule) -> None:

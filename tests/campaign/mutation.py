@@ -185,7 +185,7 @@ def judge(todo: List[Mutant], text: str, at_once: int) -> Dict[Mutant, str]:
         fault = os.read(reading, 100).decode() or "never ended"
         os.close(reading)
         verdicts[mutant] = "" if fault == "nothing" else fault
-        if len(verdicts) % 50 == 0:
+        if len(verdicts) % 20 == 0:
             print("%d of %d" % (len(verdicts), len(todo)), flush=True)
     return verdicts
 

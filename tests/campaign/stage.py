@@ -94,6 +94,9 @@ class Stage:
             world.suspend(target)
         elif what == "rename":
             world.rename(target, "node1 (moved)")
+        elif what == "rename process":  # as if the VM was renamed, and its process was not (open)
+            if target.process:
+                target.process.name = "node1 before"
         elif what == "rename neighbour":
             for neighbour in self.neighbours[:1]:
                 world.rename(neighbour, TARGET)
