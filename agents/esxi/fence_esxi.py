@@ -597,8 +597,8 @@ class EsxiHost:
         """{(path, key): value} of UUIDs and suspend images; None where a datastore is silent."""
         grep = "grep -isHE '^(uuid.bios|vc.uuid|checkpoint.vmstate) *=' /dev/null"
         paths = [" " + quote(path) for row in rows for path in vmx_paths(row.file)]
-        answers = [self.ask(grep + "".join(paths[first : first + 20]), bound=4)[0]
-                   for first in range(0, len(paths), 20)]  # so that a request fits into a pipe
+        answers = [self.ask(grep + "".join(paths[first : first + 100]), bound=4)[0]
+                   for first in range(0, len(paths), 100)]  # so that a request fits into a pipe
         form = r'(?mi)^(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*$'
         return None if None in answers else {
             (path, key.lower()): value for answer in answers
@@ -664,8 +664,8 @@ class EsxiHost:
             read = [path for path in vmx_paths(row.file) if (path, "uuid.bios") in (values or {})]
             is_rest = is_whole and read and not (own or called or any(
                 values.get((path, "checkpoint.vmstate")) for path in read))
-            states.append((row, "on" if own and own.is_called(row.name) else
-                           "off" if is_rest else "unknown"))
+            is_on = own and own.is_called(row.name) and sum(own is o for _, o, _ in rows) == 1
+            states.append((row, "on" if is_on else "off" if is_rest else "unknown"))
         return states
 
     def switch(self, vm, state):
@@ -718,11 +718,11 @@ class PowerOff:
         self._own = None  # the VM's own process, as it was last listed
         self._beside = set()  # what was listed beside it, and so is not the VM
         self._sure_path = None  # of the process that is the VM's for certain
-        self._is_suspended = False  # when hostd last told: the process of such a VM goes, too
+        self._told = []  # what hostd called it so far; the process of a suspended VM goes, too
         self._tried, self._trouble, self._refusal = [], "", ""
 
     def _is_off(self, sight, just_taken=False):
-        self._is_suspended = sight.state == "suspended"
+        self._told.append(sight.state)
         self.proof = BY_TWO_WITNESSES if self._host.is_off(sight, just_taken) else None
         return self.proof
 
@@ -802,14 +802,14 @@ class PowerOff:
         self._watch(seen)
         for how in ("soft", "hard", "force") if self._may_kill else ():
             processes = parse_processes(self._host.ask(LIST[tool], bound=5)[0])
-            if processes is None and tool == "esxcli":
-                return self._kill_with("localcli")
             if processes is None:
-                raise FenceError("no tool lists the running VMs")
+                return (self._kill_with("localcli") if tool == "esxcli" else
+                        self._note("no tool lists the running VMs"))
             own = self._watch(processes)
             if own is None:
                 break
-            if self.vm.file and not self._sure_path and self._host.lies_on(self.vm, own) is False:
+            lies = self._sure_path or not self.vm.file or self._host.lies_on(self.vm, own)
+            if not lies and (lies is False or "on" not in self._told):  # it may be a copy
                 raise Final("%s is not killed: its datastore is not that of %s" % (own, self.vm))
             self._sure_path = own.path
             if how == "force" or self._host.left() > 18:  # seconds
@@ -853,7 +853,8 @@ class PowerOff:
             shown, listed = self._host.ask("ps", LIST["localcli"], bound=4)
             processes, worlds, own = parse_processes(listed), parse_worlds(shown), self._own
             others = self._beside.intersection(processes or ())
-            if self._is_suspended or None in (own, processes, worlds) or not (worlds or others):
+            is_suspended = self._told[-1:] == ["suspended"]
+            if is_suspended or None in (own, processes, worlds) or not (worlds or others):
                 self._note("hostd is silent, and that no list shows its process is no proof")
                 return False
             if any(each.is_called(self.vm.name, own.uuid) or each.path == own.path

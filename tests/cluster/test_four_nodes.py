@@ -40,9 +40,18 @@ def four(running_four: Cluster) -> Cluster:
     for block in blocks_of(PAGE, "four nodes"):
         if block.mark == "four nodes" or is_before_3(admin):
             type_as_told(admin, block.text)
+    # Pacemaker does not fence a node that runs nothing and is lost together with the DC.
+    admin.do("pcs resource create work ocf:pacemaker:Dummy clone")
     running_four.wait_until_started("rs-stonith-01", "rs-stonith-02")
+    wait_for("each node has work", lambda: works(running_four) == 4, within=30)
     running_four.forget()
     return running_four
+
+
+def works(cluster: Cluster) -> int:
+    """On how many nodes the clone runs."""
+    found = cluster.view(cluster.t3021cent).root.findall(".//clone/resource[@role='Started']")
+    return len(found)
 
 
 def is_before_3(node: Node) -> bool:
@@ -59,6 +68,7 @@ def fenced(cluster: Cluster) -> set[str]:
 def cut_and_wait(cluster: Cluster, victims: list[Node], more: str = "") -> float:
     """The switch of their host dies: seconds until the last of them, and `more`, is fenced."""
     everybody = {victim.name for victim in victims} | ({more} if more else set())
+    print(cluster.t3021cent.do("crmadmin --dc_lookup"))
     cluster.host_of(victims[0]).cut_switch(True)
     began = time.monotonic()
     wait_for("all are fenced", lambda: fenced(cluster) >= everybody, within=90, every=0.1)

@@ -73,9 +73,11 @@ def test_what_listens_says_nothing(way_in):
     way_in.says(run, "timed-out-connected", port=port)
 
 
-def test_the_login_takes_longer_than_login_timeout(way_in):
+@pytest.mark.parametrize("way", ["typed", "pacemaker"])
+def test_the_login_takes_longer_than_login_timeout(way_in, way):
+    """Pacemaker has the library set the limits to 0; what the user gave counts all the same."""
     with mute_port() as port:
-        run = way_in.fail(None, **at(port), login_timeout=2)
+        run = way_in.fail(None, way, **at(port), login_timeout=2)
     way_in.says(run, "login-timeout", port=port)
     assert run.seconds < 4
 
@@ -98,16 +100,28 @@ def test_a_silent_host_is_given_up_before_pacemaker_gives_up(way_in):
         runs = [(action, call.end()) for action, call in calls]
     for action, run in runs:
         assert run.status == 1
-        assert run.seconds < (25 if action == "off" else 20), run.stderr
+        assert run.seconds - run.starved < (25 if action == "off" else 20), run.stderr
 
 
-def test_the_host_is_busy_twice(esxi, way_in):
-    host = esxi(drop_connections=2)
+@pytest.mark.slow
+def test_a_login_that_is_slower_than_the_bound_of_a_reading_fails_in_time(esxi, way_in):
+    run = way_in.fail(esxi(auth_delay=30), "pacemaker", login_timeout=60)
+    assert "no answer to the login" in run.log
+    assert run.seconds - run.starved < 20
+
+
+@pytest.mark.slow
+def test_the_host_stays_busy(esxi, way_in):
+    """As sshd hangs up on who is one too many: it is tried until there is no time left."""
+    host = esxi(drop_connections=99)
     run = way_in.fail(host)
-    warning, error = [line for line in run.log.splitlines() if line]
-    assert warning.endswith("; one more try")
-    assert warning.startswith("WARNING: ")
+    *warnings, error = [line for line in run.log.splitlines() if line]
+    for warning in warnings:
+        way_in.says_line(warning, "busy-once", host)
     way_in.says_line(error, "busy", host)
+    assert len(warnings) >= 4
+    assert host.connections_seen == len(warnings) + 1
+    assert run.seconds - run.starved < 20
 
 
 # -- algorithms

@@ -6,11 +6,6 @@ OLD_PROMPT = ":~]"
 OLD_SSH_OPTIONS = "-2 -o StrictHostKeyChecking=no"
 
 
-def notes(run):
-    """What the agent tells at -v about options without an effect."""
-    return [line for line in run.log.splitlines() if "no effect" in line]
-
-
 @pytest.mark.parametrize("way", ["typed", "stdin", "pacemaker"])
 def test_old_names_and_options_work(host, way_in, way):
     run = way_in.log_in(
@@ -21,29 +16,15 @@ def test_old_names_and_options_work(host, way_in, way):
     assert run.stderr == ""
 
 
-@pytest.mark.parametrize("way", ["typed", "pacemaker"])
-def test_a_prompt_without_effect_says_so(host, way_in, way):
-    run = way_in.log_in(host, way, cmd_prompt=OLD_PROMPT, verbose=True)
-    assert notes(run) == [
-        "INFO: command_prompt has no effect: the agent does not wait for a prompt"
-    ]
-
-
-@pytest.mark.parametrize("command", ["/bin/sh -i", "-- /bin/sh -i", "exec sh"])
-def test_a_remote_command_without_effect_says_so(host, way_in, command):
-    run = way_in.log_in(host, ssh_options=f"{OLD_SSH_OPTIONS} {command}", verbose=True)
-    command = command.removeprefix("-- ")
-    assert notes(run) == [f"INFO: the remote command in ssh_options has no effect: {command}"]
+@pytest.mark.parametrize("command", ["/bin/sh -i", "-- /bin/sh -i", "exec sh", "reboot"])
+def test_a_remote_command_has_no_effect(host, way_in, command):
+    way_in.log_in(host, ssh_options=f"{OLD_SSH_OPTIONS} {command}")
 
 
 @pytest.mark.parametrize("options", ["-t", "-tt", "-T", "-x", "-a", "-C", "-4", "-e ~", "-v", "-q",
                                      "-vvv", "-o RequestTTY=force"])  # fmt: skip
 def test_options_people_give_ssh_do_no_harm(host, way_in, options):
     way_in.log_in(host, ssh_options=options)
-
-
-def test_nothing_is_said_where_nothing_is_without_effect(host, way_in):
-    assert notes(way_in.log_in(host, verbose=True)) == []
 
 
 def test_the_parameter_secure_changes_nothing(host, way_in):

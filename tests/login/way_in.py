@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -73,6 +74,8 @@ class WayIn(Node):
         port = host.port if host else port
         if port:
             line = line.replace(str(port), "PORT")
+        if os.environ.get("FENCE_ESXI_REWRITE"):
+            (MESSAGES / f"{message}.txt").write_text(line + "\n", encoding="utf-8")
         assert line == self.stored(message)
 
     @staticmethod
