@@ -4,9 +4,8 @@ SHELL = /bin/bash
 
 PREFIX ?= /usr
 DESTDIR ?=
-# Most tests wait for a host, and those of the ladder do little else: so many at a time for each core.
+# Most tests wait for a host: twice as many at a time as there are cores.
 JOBS ?= $(shell expr 2 '*' $$(nproc))
-LADDER_JOBS ?= $(shell expr 8 '*' $$(nproc))
 # How many schedules `make simulate` goes through, and which.
 COUNT ?= 100000
 SEED ?= 1
@@ -15,9 +14,8 @@ QUICK_TESTS = tests/unit tests/house tests/host/test_seed_session.py
 
 VENV = .venv/bin
 PYTEST = $(VENV)/python -m pytest
-# What runs beside the other tests: two clusters at a time, and the ladder.
+# Two clusters at a time; most of their time is waiting, so they run beside the other tests.
 CLUSTER_TESTS = $(PYTEST) -p no:cacheprovider -n 2 --dist loadfile tests/cluster
-LADDER_TESTS = $(PYTEST) -p no:cacheprovider -n $(LADDER_JOBS) tests/ladder
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 AGENT = agents/esxi/fence_esxi.py
 TOOLS = agents/esxi/esxi-fence-key agents/esxi/esxi-fence-check
@@ -49,15 +47,10 @@ picture: ## Make the README's moving picture anew, from a run of the demo
 .PHONY: test
 test: ## Run all tests (the cluster's need root)
 	@tools/setup test
-	@mkdir -p build; status=0; \
-	beside() { "$${@:2}" >build/$$1-tests.log 2>&1 || { status=$$?; cat build/$$1-tests.log; exit $$status; }; }; \
-	beside cluster $(SUDO) $(CLUSTER_TESTS) & cluster=$$!; \
-	beside ladder $(LADDER_TESTS) & ladder=$$!; \
-	$(PYTEST) -n $(JOBS) -m "not packaging" --ignore=tests/cluster --ignore=tests/ladder tests || status=$$?; \
-	for part in cluster ladder; do \
-		if wait $${!part}; then cat build/$$part-tests.log; \
-		else status=$$?; echo "The tests of the $$part failed: see build/$$part-tests.log"; fi; \
-	done; \
+	@mkdir -p build; log=build/cluster-tests.log status=0; \
+	( $(SUDO) $(CLUSTER_TESTS) >$$log 2>&1 || { status=$$?; cat $$log; exit $$status; } ) & cluster=$$!; \
+	$(PYTEST) -n $(JOBS) -m "not packaging" --ignore=tests/cluster tests || status=$$?; \
+	if wait $$cluster; then cat $$log; else status=$$?; echo "The cluster's tests failed: see $$log"; fi; \
 	exit $$status
 
 .PHONY: test-gate
