@@ -7,6 +7,7 @@ from typing import Optional
 
 from .generator import shortens_a_list
 from .schedule import Schedule
+from .stage import CUTS
 
 # seconds of trouble that leave time for a whole climb of the ladder and its proof
 TIME_FOR_TROUBLE = 18.0
@@ -137,7 +138,7 @@ def _closed_programs(schedule: Schedule) -> Optional[set]:
         program = re.match(r"\^?(vim-cmd|localcli|esxcli|ps)\b", command)
         if program and what in ("hang", "absent", "garbage", "denied"):
             closed.add(program.group(1))
-        elif command not in HARMLESS_WHEN_GONE or what in ("silent", "dead"):
+        elif command not in HARMLESS_WHEN_GONE or what in CUTS:
             return None
     return closed
 

@@ -66,22 +66,21 @@ def schedule_of(seed: int, number: int) -> Schedule:
 def _keep_it_knowable(schedule: Schedule) -> None:
     """Take out what no agent could know.
 
-    Where hostd is silent or has lost the VM, or its datastore's link is gone, the VM that runs is
-    the one a name or UUID means: so there is no other bearer of it than the VM itself, unless that
-    runs on; and none comes where another agent may just have switched the VM off, or where the VM
-    itself loses its name or its row. Not both of the lists of processes are taken away, or made to
-    lie in the same way, for good; nor hostd and a list at once: half a list may look whole, and of
-    an invalid VM hostd says "Powered off". Where there is no `ps` of VMware's, or it does not
-    answer, the two lists are all there is beside hostd: no real host is known to be so, and then
-    one answer of theirs at most is spoilt.
+    Where hostd is silent or has lost the VM, the VM that runs is the one a name or UUID means: so
+    there is no other bearer of it than the VM itself, unless that runs on; and none comes where
+    another agent may just have switched the VM off, or where the VM itself loses its name or row.
+    Not both of the lists of processes are taken away, or made to lie in the same way, for good; nor
+    hostd and a list at once: half a list may look whole, and of an invalid VM hostd says "Powered
+    off". Where there is no `ps` of VMware's, or it does not answer, the two lists are all there is
+    beside hostd: no real host is known to be so, and then one answer of theirs at most is spoilt.
     """
     does = {what for what, _ in schedule.admin}
     bearers = ["registered", "unlisted", "invalid", "double", "unlisted double", "rename neighbour"]
+    is_heard = schedule.hostd == "up" and not schedule.bad and not may_be_invalid(schedule)
     if "uuid" in schedule.plug:
         bearers += ["copy", "unlisted copy"]
+        is_heard = is_heard and not schedule.datastore  # its .vmx has to tell the UUID
     runs_on = schedule.power == "on" and not does & {"off", "suspend"}
-    is_heard = schedule.hostd == "up" and not (
-        schedule.bad or schedule.datastore or may_be_invalid(schedule))
     is_named = not does & {"rename", "rename process", "unregister"}
     if not (is_named and (runs_on or is_heard)) and schedule.twin in bearers:
         schedule.twin = ""
