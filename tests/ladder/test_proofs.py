@@ -137,6 +137,18 @@ def test_hostds_word_alone_does_not_count_after_a_refusal():
         assert host.vm("node1").power == "on"
 
 
+@pytest.mark.parametrize("words", ["Power off failed", "(vim.fault.InvalidState) {"])
+def test_a_power_off_that_failed_with_exit_status_0_is_not_taken(words):
+    """Old releases answer so (facts: 3.1): what hostd says then it may say of a VM it has lost."""
+    with a_host(off="refused", refusal_invalidates=True, kill_needs="never") as host:
+        host.faults.bad_answers.append(BadAnswer("power.off", kind="text", times=99, status=0,
+                                                 text="Powering off VM:\n%s\n" % words))
+        without(host, "localcli")
+        without(host, "esxcli")
+        fails(host, "off", "is not proven off: power.off was refused: ")
+        assert host.vm("node1").power == "on"
+
+
 @pytest.mark.parametrize("localcli", ["hung", "down"])
 def test_esxcli_lists_where_localcli_does_not(localcli):
     with a_host(host={"localcli": localcli}) as host:
@@ -184,6 +196,24 @@ def test_ps_shows_the_worlds_for_a_while_longer():
     with a_host(ps_seconds=6, host={"hostd": "down"}) as host:
         done = succeeds(host, "off", "Success: Powered OFF")
         assert done.seconds > 6
+
+
+@pytest.mark.parametrize("row", ["{cartel}  {cartel}  vmx", "{world}  0  vmm0:node1",
+                                 "9999999  {cartel}  vmx-vcpu-0:x", "{world}       vmm0:y"])
+def test_any_world_of_its_world_or_cartel_is_still_the_vm(row):
+    with a_host(host={"hostd": "down"}) as host:
+        vm = host.vm("node1")
+        row = row.format(world=vm.process.world, cartel=vm.process.cartel)
+        host.faults.bad_answers.append(BadAnswer("^ps", kind="text", times=999, status=0, text=(
+            "WID  CID  WorldName\n2  2  init\n%s\n9  9  ps\n" % row)))
+        fails(host, "off", "is not proven off")
+
+
+def test_other_worlds_are_not_the_vm():
+    with a_host(host={"hostd": "down"}) as host:
+        host.faults.bad_answers.append(BadAnswer("^ps", kind="text", times=999, status=0, text=(
+            "WID  CID  WorldName\n2  2  init\n777  777  vmx\n778  0  vmm0:node1\n9  9  ps\n")))
+        succeeds(host, "off", "Success: Powered OFF")
 
 
 def test_ps_shows_the_worlds_for_ever():

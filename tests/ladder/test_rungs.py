@@ -2,6 +2,7 @@
 
 import pytest
 from cases import BOTH_WAYS, a_host, fails, kills, power_commands, rounds, succeeds, was_cut
+from esxi_sim import VM, VMFaults
 
 
 @BOTH_WAYS
@@ -155,6 +156,33 @@ def test_the_reboot_of_a_vm_that_is_off_starts_it():
         succeeds(host, "reboot", "Success: Rebooted")
         assert power_commands(host) == ["vim-cmd vmsvc/power.on 1"]
         assert host.vm("node1").power == "on"
+
+
+# --- limits, and several plugs -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", [False, True])
+@pytest.mark.parametrize(("power_timeout", "seconds"), [(None, 12), ("3", 3), ("300", 24)])
+def test_power_timeout_is_what_a_power_off_is_waited_for(power_timeout, seconds, service):
+    """Under Pacemaker too, where the library sets the limits to 0; and time is left for kills."""
+    with a_host(off="hangs") as host:
+        done = succeeds(host, "off", "Success: Powered OFF", power_timeout=power_timeout,
+                        service=service)
+        assert seconds <= done.seconds < seconds + 3
+
+
+def test_one_plug_that_will_not_die_keeps_no_other_on():
+    with a_host(off="ignored", kill_needs="never", others=()) as host:
+        others = [VM("node2"), VM("node3", faults=VMFaults(off="ignored"))]
+        for vm in others:
+            host.add_vm(vm)
+        done = fails(host, "off", '"node1" (Vmid 1) is not proven off', plug="node1,node2,node3")
+        assert [vm.power for vm in others] == ["off", "off"]
+        assert "node2" not in done.stderr
+        others[0].power = others[1].power = "on"
+        fails(host, "off", '"node1" (Vmid 1) is not proven off', plug="node3,node1")
+        assert [vm.power for vm in others] == ["on", "off"]
+        host.clear_record()
 
 
 # --- without kills -------------------------------------------------------------------------------
