@@ -28,7 +28,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 from cosmic_ray.ast import ast_nodes, get_ast
@@ -57,8 +57,8 @@ OPERATORS = re.compile(
     r"|Gt_LtE|Gt_GtE|GtE_Lt|GtE_Gt))\Z")
 # of the random schedules, of those that have to be told among others, of the small world
 RANDOM, TELLABLE, SINGLES = 1500, 150, 1200
-# seconds of a processor, and in all, after which a mutant never ends; bytes it may take
-MOST_WORK, MOST_TIME, MOST_MEMORY = 120, 600, 4 << 30
+# seconds of a processor, of one schedule and in all, after which a mutant never ends; bytes at most
+MOST_OF_ONE, MOST_WORK, MOST_MEMORY = 4, 120, 4 << 30
 ENOUGH = 0.9
 
 
@@ -140,8 +140,16 @@ def _schedules() -> Iterator[str]:
 
 
 def _fault(theatre: virtual.Theatre, line: str) -> bool:
-    verdict = theatre.try_out(Schedule.from_json(line))
+    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_OF_ONE, 0.1)
+    try:
+        verdict = theatre.try_out(Schedule.from_json(line))
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return bool(verdict.offences or failure_of(verdict))
+
+
+def _give_up(*_: Any) -> None:
+    raise TimeoutError
 
 
 def _unit_tests(agent: Path, *words: str) -> Tuple[bool, List[str]]:
@@ -193,7 +201,6 @@ def judge(todo: List[Mutant], text: str, at_once: int) -> Dict[Mutant, str]:
 def _in_child(judges: Judges, mutant: Mutant, text: str) -> str:
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_WORK, MOST_WORK))
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    signal.alarm(MOST_TIME)
     sys.stderr = io.StringIO()
     try:
         return judges.fault_of(mutant.source(text))
@@ -215,6 +222,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
     asked = parser.parse_args()
     logging.disable(logging.CRITICAL)
+    signal.signal(signal.SIGVTALRM, _give_up)
     text = virtual.AGENT.read_text(encoding="utf-8")
     todo = mutants(text)
     print("%d mutants in all" % len(todo))
