@@ -109,6 +109,7 @@ campaign: ## The same end to end: a process, a real ssh, a simulated host in rea
 .PHONY: mutants
 mutants: ## Change the agent in many places, one at a time: do the tests notice? (ARGS=--all)
 	@tools/setup mutants
+	$(PYTEST) -q tests/campaign/check_mutation.py
 	$(VENV)/python tests/campaign/mutation.py $(ARGS)
 
 .PHONY: matrix

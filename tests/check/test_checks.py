@@ -317,8 +317,8 @@ def test_the_times_of_off_and_reboot_are_those_of_the_agent(check, world):
     outcome = check(world(machines(), latency=1.0), "--plug=node1")
     assert seconds_in(outcome, "off and reboot", "off") == 4
     assert seconds_in(outcome, "off and reboot", "reboot") == 6
-    # 0.3 + 8 + 0.3 + kill + three pairs, a second apart
-    assert seconds_in(outcome, "hostd hung", "off") in (14, 15)
+    # 0.3 + 8 + 0.3 + list + kill + three pairs, a second apart
+    assert seconds_in(outcome, "hostd hung", "off") in (15, 16)
     assert "Pacemaker waits 60 s" in outcome.checks["hostd hung"][1]
 
 

@@ -1,12 +1,8 @@
-"""Where `make mutants` changes the agent; skipped where its tool was not installed."""
+"""Where `make mutants` changes the agent; it runs this, since only it has the tool for that."""
 
 import difflib
 
-import pytest
-
-pytest.importorskip("cosmic_ray")
-
-from campaign.mutation import mutants  # noqa: E402
+from campaign.mutation import mutants
 
 TEXT = """LIMIT = 5
 # --- 1. What the host says ---
