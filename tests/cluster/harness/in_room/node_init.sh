@@ -44,6 +44,12 @@ mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,bind,ro "$root/proc/sys"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t tmpfs -o mode=1777 tmp "$root/tmp"
+# A node may run the tests' interpreter, and the checkout may lie in /tmp or on another disk.
+checkout=$(readlink -f "$here/../../../..")
+if [ ! -e "$root$checkout" ]; then
+    mkdir -p "$root$checkout"
+    mount -o bind,ro "$checkout" "$root$checkout"
+fi
 
 until ip link show eth0 >/dev/null 2>&1; do sleep 0.02; done
 ip link set lo up
