@@ -8,7 +8,7 @@ Mutated, by cosmic-ray's operators, are the rooms of the agent that decide: what
 host, the ladder. A mutant lives in the memory of a process of its own. It is tried out first by a
 fixed set of schedules in virtual time, which hold what was found once, faults of the small world,
 random ones, and ones that have to be told; then by tests/unit. It is killed where one of them fails
-or it never ends. Survivors are shown with their line; the last line is the score.
+or it never ends. Survivors are shown as they come; the last line is the score.
 """
 
 from __future__ import annotations
@@ -193,12 +193,15 @@ def judge(todo: List[Mutant], text: str, at_once: int) -> Dict[Mutant, str]:
         fault = os.read(reading, 100).decode() or "never ended"
         os.close(reading)
         verdicts[mutant] = "" if fault == "nothing" else fault
+        if not verdicts[mutant]:
+            print("survived: line %d, %s\n%s" % (mutant.line, mutant.operator, _diff(text, mutant)))
         if len(verdicts) % 20 == 0:
             print("%d of %d" % (len(verdicts), len(todo)), flush=True)
     return verdicts
 
 
 def _in_child(judges: Judges, mutant: Mutant, text: str) -> str:
+    os.setsid()  # whom a mutant may kill
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_WORK, MOST_WORK))
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     sys.stderr = io.StringIO()
@@ -232,15 +235,11 @@ def main() -> int:
     elif not asked.all and asked.count < len(todo):
         todo = Random(asked.seed).sample(todo, asked.count)
     verdicts = judge(todo, text, asked.jobs)
-    survivors = sorted([mutant for mutant, fault in verdicts.items() if not fault],
-                       key=lambda mutant: mutant.line)
-    for mutant in survivors:
-        print("line %d, %s:\n%s" % (mutant.line, mutant.operator, _diff(text, mutant)))
     faults = list(filter(None, verdicts.values()))
     print("killed by " + ", ".join("%s %d" % (fault, faults.count(fault))
                                    for fault in sorted(set(faults))))
     print("%d mutants, %d killed, %d survived: %.1f %%" % (
-        len(verdicts), len(faults), len(survivors), 100 * len(faults) / max(1, len(verdicts))))
+        len(verdicts), len(faults), len(verdicts) - len(faults), 100 * len(faults) / max(1, len(verdicts))))
     return 0 if len(faults) >= ENOUGH * len(verdicts) else 1
 
 
