@@ -29,8 +29,8 @@ except ImportError as missing:
 class FenceError(Exception):
     """What keeps the agent from a proven result: a sentence for the admin, and facts. final: to try
     again would change nothing, or harm; busy: the host hung up before it asked who is there."""
-    final = busy = False
-    inventory = processes = None  # what had been seen before it failed
+    final = busy = listed = False  # listed: a row of the plug had been seen before it failed
+    inventory = processes = None  # what had been seen last
     def __init__(self, text, **facts):
         super().__init__(text)
         self.__dict__.update(facts)
@@ -108,8 +108,7 @@ class Inventory:
         self.complete = not self.skipped and len(alike) == len(self.rows())
 
     def rows(self, name=None):
-        """The lines that can be read as a row, of a VM of this name; notes forge some (facts:
-        1.4)."""
+        """The lines that read as a row, of a VM of this name; notes forge some (facts: 1.4)."""
         names = "[^ ].{0,240}?" if name is None else "|".join(map(re.escape, spellings(name)))
         matches = [re.match(ROW % names, line) for line in self._lines]
         return [Row(*found.groups()) for found in matches if found]
@@ -516,12 +515,14 @@ class EsxiHost:
 
     def sight(self, plug):
         """The Sight of the VM a plug means. Raises NoSuchVM, Final, HostdSilent with what came."""
+        listed = False  # a VM that is renamed between the looks is not absent
         for again in (True, False):  # its Vmid may have changed meanwhile
             inventory, processes = self.look()
+            listed = listed or bool(inventory.rows(plug))
             try:
                 return self._find(plug, inventory, processes, again)
             except FenceError as error:
-                error.inventory, error.processes = inventory, processes
+                error.inventory, error.processes, error.listed = inventory, processes, listed
                 if not again or not isinstance(error, NoSuchVM):
                     raise
 
@@ -552,8 +553,7 @@ class EsxiHost:
         return found[0]._replace(processes=processes)
 
     def _identify(self, vmid, is_only):
-        """The Sight of a Vmid, without processes, None where there is none; HostdSilent or
-        Final."""
+        """The Sight of a Vmid, without processes; None where there is none. HostdSilent, Final."""
         for _ in range(2):
             state, told = self.ask("vim-cmd vmsvc/power.getstate " + vmid,
                                    "vim-cmd vmsvc/get.summary " + vmid)
@@ -644,7 +644,7 @@ class EsxiHost:
     def is_absent(self, plug, missing):
         """Whether a VM that sight() found missing is not on this host: the list explains all."""
         inventory, processes = missing.inventory, missing.processes
-        if not inventory.complete or processes is None or inventory.rows(plug):
+        if not inventory.complete or processes is None or missing.listed:
             return False
         return all(any(each.may_use(row.file) for row in inventory.rows(each.name))
                    and not each.is_called(plug, plain_uuid(plug))

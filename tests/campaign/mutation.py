@@ -239,7 +239,8 @@ def main() -> int:
     print("killed by " + ", ".join("%s %d" % (fault, faults.count(fault))
                                    for fault in sorted(set(faults))))
     print("%d mutants, %d killed, %d survived: %.1f %%" % (
-        len(verdicts), len(faults), len(verdicts) - len(faults), 100 * len(faults) / max(1, len(verdicts))))
+        len(verdicts), len(faults), len(verdicts) - len(faults),
+        100 * len(faults) / max(1, len(verdicts))))
     return 0 if len(faults) >= ENOUGH * len(verdicts) else 1
 
 
