@@ -157,11 +157,12 @@ def test_a_wrong_password_is_tried_so_often(
     host.cut(False)
     host.start()
     admin = cluster.t3021cent
-    admin.do(f"pcs stonith create wrong fence_esxi ip={address} username=root password=WRONG "
+    device = f"wrong-{name}"  # not the device before it, whose failed start may still be shown
+    admin.do(f"pcs stonith create {device} fence_esxi ip={address} username=root password=WRONG "
              f"{more} --disabled")  # fmt: skip
-    admin.do("pcs constraint location wrong avoids t3022cent")
-    admin.do("pcs stonith enable wrong")
-    wait_for("it has failed", lambda: "wrong start on" in admin.do("pcs status"), within=30)
+    admin.do(f"pcs constraint location {device} avoids t3022cent")
+    admin.do(f"pcs stonith enable {device}")
+    wait_for("it has failed", lambda: f"{device} start on" in admin.do("pcs status"), within=30)
     # now and then Pacemaker asks once more before it has seen the failure
     assert tries <= host.failed_logins() <= tries + 1
     for shots in (1, 2):
