@@ -29,7 +29,7 @@ except ImportError as missing:
 class FenceError(Exception):
     """What keeps the agent from a proven result: a sentence for the admin, and facts. final: to try
     again would change nothing, or harm; busy: the host hung up before it asked who is there."""
-    final = busy = listed = False  # listed: a row of the plug had been seen before it failed
+    final = busy = False
     inventory = processes = None  # what had been seen last
     def __init__(self, text, **facts):
         super().__init__(text)
@@ -432,7 +432,7 @@ class EsxiHost:
         self._login, self._limits, self._reads = login, limits, reads
         self.deadline, self._new_session, self.clock = deadline, session, clock
         self._session = self._refusal = None
-        self._lister = "localcli"  # the tool that lists processes; it needs no hostd
+        self._lister, self._inventories = "localcli", []  # which needs no hostd; all seen so far
 
     def left(self):
         """Seconds until the verdict is due."""
@@ -511,18 +511,18 @@ class EsxiHost:
 
     def look(self):
         """(Inventory, processes): what is registered and what runs; HostdSilent."""
-        return self._ask_hostd("vim-cmd vmsvc/getallvms", parse_inventory)
+        inventory, processes = self._ask_hostd("vim-cmd vmsvc/getallvms", parse_inventory)
+        self._inventories.append(inventory)
+        return inventory, processes
 
     def sight(self, plug):
         """The Sight of the VM a plug means. Raises NoSuchVM, Final, HostdSilent with what came."""
-        listed = False  # a VM that is renamed between the looks is not absent
         for again in (True, False):  # its Vmid may have changed meanwhile
             inventory, processes = self.look()
-            listed = listed or bool(inventory.rows(plug))
             try:
                 return self._find(plug, inventory, processes, again)
             except FenceError as error:
-                error.inventory, error.processes, error.listed = inventory, processes, listed
+                error.inventory, error.processes = inventory, processes
                 if not again or not isinstance(error, NoSuchVM):
                     raise
 
@@ -642,13 +642,13 @@ class EsxiHost:
         return volume and process.path.startswith("/vmfs/volumes/%s/" % volume.group(1))
 
     def is_absent(self, plug, missing):
-        """Whether a VM that sight() found missing is not on this host: the list explains all."""
+        """Whether a VM sight() missed is absent: it never was listed, and the list explains all."""
         inventory, processes = missing.inventory, missing.processes
-        if not inventory.complete or processes is None or missing.listed:
-            return False
-        return all(any(each.may_use(row.file) for row in inventory.rows(each.name))
-                   and not each.is_called(plug, plain_uuid(plug))
-                   for each in processes) and self.is_whole(processes)
+        return (inventory.complete and processes is not None
+                and not any(each.rows(plug) for each in self._inventories)
+                and all(any(each.may_use(row.file) for row in inventory.rows(each.name))
+                        and not each.is_called(plug, plain_uuid(plug)) for each in processes)
+                and self.is_whole(processes))
 
     def power_states(self):
         """[(Row, state), ...]; "off" only where `ps` agrees and its .vmx names no suspend image."""
