@@ -634,8 +634,7 @@ class EsxiHost:
 
     def lies_on(self, vm, process):
         """Whether a process's file is a VM's, volume and all; None where that is not to be had."""
-        datastore = vm.file[1:].rpartition("] " + process.below_volume)[0]
-        link = None
+        datastore, link = vm.file[1:].rpartition("] " + process.below_volume)[0], None
         with suppress(SessionLost):  # plain readlink looks at the link only, and cannot hang
             link = self.ask("readlink " + quote("/vmfs/volumes/" + datastore), bound=5)[0]
         volume = re.match(r"(?:.*/)?([\w:.-]{8,})\n\Z", link.text if link else "")
@@ -830,7 +829,7 @@ class PowerOff:
         own = [each for each in named if sure or vm.file is None
                or each.may_use(vm.file) and each.uuid == vm.uuid]
         if len(named) > 1 or len(own) != len(named):
-            raise Final("%s is not certain: is it %s? Nothing more was killed" % (
+            raise Final("%s is not certain: is it %s? Nothing more was killed; rename one" % (
                 vm, " or ".join(map(str, named))))
         if own:
             self._own, self._beside = own[0], self._beside.union(processes) - set(own)
@@ -1031,7 +1030,8 @@ class Agent:
             inventory, processes = self.host.look()
             states = [(row, None) for row in inventory.rows()]
             if not states or inventory.skipped or processes is None:
-                logging.warning("VMs listed: %d, skipped: %d, running: %s; see datastores, rights",
+                logging.warning("%s: VMs listed: %d, skipped: %d, running: %s; what is not listed "
+                                "may not be fenced: see datastores and rights", options["--ip"],
                                 len(states), len(inventory.skipped), processes and len(processes))
         outlets = {}
         for row, state in states:

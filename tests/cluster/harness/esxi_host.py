@@ -140,6 +140,10 @@ class EsxiHost:
         """Set a fault or the power of one VM, e.g. set_vm("t3022cent", off="ignored")."""
         self._ask("set", what=[[vm_name, name, value] for name, value in settings.items()])
 
+    def invalidate(self, vm_name: str) -> None:
+        """hostd loses its configuration, while it runs on."""
+        self._ask("invalidate", vm=vm_name)
+
     def power_of(self, vm_name: str) -> str:
         """Whether the VM is really "on", "off" or "suspended", whatever anyone says."""
         return next(vm["power"] for vm in self._ask("vms") if vm["name"] == vm_name)
