@@ -75,6 +75,10 @@ def plain_uuid(text):
     digits = re.sub(r"[\s{}:-]", "", text).lower()
     return digits if re.match(r"[0-9a-f]{32}\Z", digits) else None
 
+def below_volume(path):
+    """A path as vim-cmd has it behind "[datastore] "; to ask which volume that is may hang."""
+    return re.sub(r"^/vmfs/volumes/[^/]*/", "", path)
+
 class VM(namedtuple("VM", "vmid name file uuid")):
     """A VM; vmid and file are None where hostd has not told, uuid where it is not known."""
     def __str__(self):
@@ -89,14 +93,9 @@ class Process(namedtuple("Process", "world cartel name path uuid")):
         """Whether it bears this display name or this UUID."""
         return self.name in spellings(name) or (uuid is not None and self.uuid == uuid)
 
-    @property
-    def below_volume(self):
-        """Its path as vim-cmd has it behind "[datastore] "; to ask which volume that is may hang"""
-        return re.sub(r"^/vmfs/volumes/[^/]*/", "", self.path)
-
     def may_use(self, file):
         """Whether its .vmx may be "[datastore] path"."""
-        return file is not None and file.endswith(("] " + self.below_volume, "] " + self.path))
+        return bool(file) and file.endswith(("] " + below_volume(self.path), "] " + self.path))
 
 class Inventory:
     """The VMs in an answer to `vim-cmd vmsvc/getallvms` (facts: 1). skipped: Vmids of those the
@@ -236,7 +235,8 @@ class Session:
         self._terminal, ssh_side = os.openpty()
         try:  # a list of words, no shell: nothing an option holds can become a command
             self._ssh = subprocess.Popen(
-                login.argv, bufsize=0, start_new_session=True, preexec_fn=own_terminal,
+                [word.encode("utf-8", "surrogateescape") for word in login.argv],  # in any locale
+                bufsize=0, start_new_session=True, preexec_fn=own_terminal,
                 env=dict(os.environ, LC_ALL="C", SSH_ASKPASS_REQUIRE="never"),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=ssh_side)
         except (OSError, subprocess.SubprocessError) as error:
@@ -414,8 +414,7 @@ LOGIN_FAILURES = (
     (CLOSED, "the host closed the connection, as a busy or starting sshd does; try again, or raise "
      "MaxStartups in its sshd_config"),
     (r"", "ssh does not say why in words that are known here; take -q, -E and LogLevel out of "
-     "ssh_options"),
-)
+     "ssh_options"))
 
 # --- 3. The host -----------------------------------------------------------------------------
 # hostd's word on a VM's power, and the running VMs (None: their list was not sound)
@@ -495,10 +494,9 @@ class EsxiHost:
                 self._lister = "esxcli" if self._lister == "localcli" else "localcli"
             processes = processes if latest is None else latest
             parsed = parse(answer) if answer else None
-            if parsed is not None and processes is None:
-                processes = parse_processes(self.ask(LIST[self._lister])[0])
             if parsed is not None:
-                return parsed, processes
+                return parsed, processes if processes is not None else (
+                    parse_processes(self.ask(LIST[self._lister])[0]))
             if answer and answer.status and MAY_NOT.search(answer.text):
                 raise Final("%s: no vim-cmd (%s); give %s the Administrator role, or correct ip="
                             % (self._login.host, reason_in(answer), self._login.user))
@@ -564,7 +562,7 @@ class EsxiHost:
                 return None
             if told is None and not self._reads:
                 break
-        why = reason_in(told) if told is None or told.status else "damaged, or forged by its notes"
+        why = reason_in(told) if told is None or told.status else "damaged, lost or forged by notes"
         raise (HostdSilent if is_only else Final)("%s: hostd does not tell who Vmid %s is: %s%s" % (
             self._login.host, vmid, why, SEE_HOSTD))
 
@@ -604,12 +602,14 @@ class EsxiHost:
             (path, key.lower()): value for answer in answers
             for path, key, value in re.findall(form, answer.text)}
 
-    def is_off(self, sight, just_taken=False):
+    def is_off(self, sight, just_taken):
         """Whether two witnesses say that a VM is off: hostd, and a sound list of processes, which
         must be whole, too, unless hostd called it on and has just_taken its power.off."""
-        if sight.state != "off" or sight.processes is None:
-            return sight.state == "off" and just_taken
-        return (not any(self._may_be(sight.vm, process) for process in sight.processes)
+        if sight.processes is None:  # an invalid VM, which may run on, has no row any more
+            told = sight.state == "off" and just_taken and self.ask("vim-cmd vmsvc/getallvms")[0]
+            inventory = told and parse_inventory(told)
+            return inventory and any(row.vmid == sight.vm.vmid for row in inventory.rows())
+        return (sight.state == "off" and not any(self._may_be(sight.vm, p) for p in sight.processes)
                 and (just_taken and sight.processes or self.is_whole(sight.processes)))
 
     def _may_be(self, vm, process):
@@ -618,7 +618,7 @@ class EsxiHost:
             return process.is_called(vm.name)
         rows = [row for row in self.look()[0].rows(process.name) if row.vmid != vm.vmid]
         copies = [self._identify(row.vmid, True) for row in rows]
-        return not any(copy and process.is_called(copy.vm.name) and process.may_use(copy.vm.file)
+        return not any(copy and process.is_called(copy.vm.name) and self.lies_on(copy.vm, process)
                        for copy in copies)
 
     def is_whole(self, processes):
@@ -634,7 +634,7 @@ class EsxiHost:
 
     def lies_on(self, vm, process):
         """Whether a process's file is a VM's, volume and all; None where that is not to be had."""
-        datastore, link = vm.file[1:].rpartition("] " + process.below_volume)[0], None
+        datastore, link = vm.file[1:].rpartition("] " + below_volume(process.path))[0], None
         with suppress(SessionLost):  # plain readlink looks at the link only, and cannot hang
             link = self.ask("readlink " + quote("/vmfs/volumes/" + datastore), bound=5)[0]
         volume = re.match(r"(?:.*/)?([\w:.-]{8,})\n\Z", link.text if link else "")
@@ -654,26 +654,26 @@ class EsxiHost:
         inventory, processes = self.look()
         if processes is None:
             raise HostdSilent("%s does not list the running VMs%s" % (self._login.host, SEE_HOSTD))
-        files, names = {each.below_volume: each for each in processes}, {p.name for p in processes}
-        rows = [(row, files.get(row.file.rpartition("] ")[2]), names & spellings(row.name))
-                for row in inventory.rows()]
+        files, names = {below_volume(p.path): p for p in processes}, {p.name for p in processes}
+        rows = [(row, [files[path] for path in map(below_volume, vmx_paths(row.file))
+                       if path in files], names & spellings(row.name)) for row in inventory.rows()]
         is_whole, states = self.is_whole(processes), []
         values = self.vmx_values([row for row, own, called in rows if not own and not called])
         for row, own, called in rows:
             read = [path for path in vmx_paths(row.file) if (path, "uuid.bios") in (values or {})]
             is_rest = is_whole and read and not (own or called or any(
                 values.get((path, "checkpoint.vmstate")) for path in read))
-            is_on = own and own.is_called(row.name) and sum(own is o for _, o, _ in rows) == 1
+            is_on = own and own[0].is_called(row.name) and sum(own == o for _, o, _ in rows) == 1
             states.append((row, "on" if is_on else "off" if is_rest else "unknown"))
         return states
 
     def switch(self, vm, state):
         """Send power.on or power.off; "" where it was taken, else why not, or the VM's question."""
-        command, bound = "vim-cmd vmsvc/power.%s %s" % (state, vm.vmid), self._limits["power"]
-        (answer,) = self.ask(command, bound=bound)
+        command = "vim-cmd vmsvc/power.%s %s" % (state, vm.vmid)
+        answer = self.ask(command, bound=self._limits["power"])[0]
         taken = answer and answer.status == 0 and not re.search(r"fault\.|failed", answer.text)
-        why = "power.%s%s: %s" % (state, " was refused" if answer else "", reason_in(answer))
-        refusal = "" if taken else why
+        refusal = "" if taken else "power.%s%s: %s" % (
+            state, " was refused" if answer else "", reason_in(answer))
         with suppress(FenceError):
             told = self.ask("vim-cmd vmsvc/message " + vm.vmid, bound=3)[0] if refusal else None
             form = r"(?s)Virtual machine message (\S+):\s*\n(.*)"
@@ -700,7 +700,7 @@ class PowerOff:
         hostd says "Powered off", a sound list of processes holds nothing that may be the VM, and
             `ps` (where the host has none, or it hangs: esxcli's list) knows of no more VMs;
         the first two, where hostd did not call it off before and has just taken its power.off;
-            then hostd's word alone, where no sound list is to be had;
+            then hostd's word alone, where no sound list is to be had and it still lists the VM;
         its own process, seen in this run, is missing three times, a second apart, from localcli's
             list and, by World ID and Cartel ID, from `ps` (where the host has none, the list must
             still show something that was seen beside it), and hostd did not call it suspended.
@@ -785,7 +785,8 @@ class PowerOff:
         if self._is_off(sight):
             return
         if sight.state != "off":
-            self._watch(sight.processes)
+            with suppress(Final):  # hostd knows which VM it is; a kill asks anew
+                self._watch(sight.processes)
             refusal = self._refusal = self._host.switch(self.vm, "off")
             if self._poll(0 if refusal else 3, "esxcli", not refusal):
                 return
@@ -876,10 +877,10 @@ class PowerOff:
 
 def power_on(host, vm):
     """Switch a VM on and see that it is; power.on may lie, or wait with a question (facts: 3.2)."""
-    refusal = "the connection broke"
+    refusal = "no answer, the connection broke"
     with suppress(SessionLost):
         refusal = host.switch(vm, "on")
-    until = host.clock.monotonic() + (0 if refusal else 3)
+    until = host.clock.monotonic() + (30 if "no answer" in refusal else 0 if refusal else 3)
     while host.look_at(vm).state != "on":
         if host.clock.monotonic() >= until or host.left() < 1:
             raise Final("%s could not be switched on: %s; look at its events on the host" % (
@@ -956,7 +957,8 @@ def login_of(options, given):
 class Agent:
     """The callbacks of the library. given: the options before it set the time limits to 0."""
     def __init__(self, options, given, session, clock, started):
-        self._options, self._action, self._clock = options, options["--action"], clock
+        self._action, self._clock, self._wait = options["--action"], clock, int(
+            options.get("--power-wait") or 0)
         self._cuts = self._action in ("off", "reboot")
         self._start = started + (int(options.get("--delay") or 0) if self._cuts else 0)
         self.host = EsxiHost(login_of(options, given), {
@@ -966,9 +968,8 @@ class Agent:
         self._ladders = {}  # of each plug; None: missing_as_off says that it is off
 
     def _due(self, action):
-        """When the verdict of an action is due; the library waits power_wait after off and on."""
-        waits = int(self._options.get("--power-wait") or 0) * (1 + (action == "reboot"))
-        return self._start + VERDICT.get(action, 19.0) - waits * (action in VERDICT)
+        """When the last question of an action is due: the library waits after each off and on."""
+        return self._start + VERDICT.get(action, 19.0) - self._wait * (action in VERDICT)
 
     def get_power(self, _, options):
         """ "off" of the plug only by two witnesses, or where missing_as_off is set and the VM is
@@ -994,11 +995,11 @@ class Agent:
             return "on"  # the host cannot read it, and yet it runs
 
     def set_power(self, _, options):
-        """Switch the plug off for certain, or on. Several share the time; none stops another."""
+        """Switch the plug off for certain, or on. Several share the time, whatever one comes to."""
         plug, cuts, now = options["--plug"], options["--action"] == "off", self._clock.monotonic()
         plugs, ladder = options["--plugs"], self._ladders[plug]
-        left = self._due("off" if cuts else self._action) - now
-        self.host.deadline = now + left / (len(plugs) - plugs.index(plug))
+        left = self._due("off" if cuts else self._action) + self._wait - now
+        self.host.deadline = now + left / (len(plugs) - plugs.index(plug)) - self._wait
         try:
             if not cuts:
                 self._switch_on(plug, ladder)
@@ -1030,9 +1031,9 @@ class Agent:
             inventory, processes = self.host.look()
             states = [(row, None) for row in inventory.rows()]
             if not states or inventory.skipped or processes is None:
-                logging.warning("%s: VMs listed: %d, skipped: %d, running: %s; what is not listed "
-                                "may not be fenced: see datastores and rights", options["--ip"],
-                                len(states), len(inventory.skipped), processes and len(processes))
+                logging.warning("%s: VMs listed: %d, skipped: %d, running: %s; see datastores and "
+                                "rights", options["--ip"], len(states), len(inventory.skipped),
+                                processes and len(processes))
         outlets = {}
         for row, state in states:
             vmids, known = outlets.get(row.name, ("", state))
@@ -1063,8 +1064,7 @@ def use_utf8():
 
 def carry_out(options, given=None, session=Session, clock=time, started=None):
     """Carry out the action by what talks to the host and tells the time; the exit status."""
-    agent = Agent(options, options if given is None else given, session, clock,
-                  clock.monotonic() if started is None else started)
+    agent = Agent(options, given or options, session, clock, started or clock.monotonic())
     try:
         return 0 if options["--action"] == "validate-all" else fence_action(
             None, options, None, agent.get_power, agent.get_list, None, agent.set_power)

@@ -96,7 +96,9 @@ class VirtualClock:
     # -- for its clients ---------------------------------------------------------------------
 
     def sleep(self, seconds: float) -> None:
-        """Let so much time pass, and do what is due in it."""
+        """Let so much time pass, and do what is due in it. As time.sleep: ValueError below 0."""
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
         self.run_until(None, self.now + seconds)
 
     def run_until(self, condition: Optional[Condition], deadline: float = math.inf) -> bool:

@@ -13,7 +13,7 @@ from .cuttable import is_cuttable
 from .oracle import Verdict
 from .schedule import NEIGHBOURS, TARGET, Schedule
 
-MOST_LATENCY, MOST_SECONDS = 1.0, 2.0
+MOST_LATENCY, MOST_SECONDS = 1.0, 9.0
 
 
 def is_tellable(schedule: Schedule) -> bool:

@@ -250,3 +250,39 @@ def test_a_vc_uuid_is_refused_with_a_sentence(real):
         for action in ("status", "off", "on"):
             fails(host, action, 'is the vc.uuid of "node1"', "give its uuid.bios", plug=plug)
         assert power_commands(host) == []
+
+
+# --- whose process it is -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("commands", [2, 3, 4])
+def test_a_copy_that_took_the_old_name_explains_no_process_away(commands):
+    """The process bears the name its VM had before; the copy lies on another datastore."""
+    with a_host(off="ignored") as host:
+        node = host.vm("node1")
+        host.copy(node, "datastore2", registered=True, running=False, name="node1")
+        host.rename(node, "new name", process_too=False)
+        host.after_commands(commands, lambda: host.invalidate(node))
+        fails(host, "off", plug="new name")
+        assert node.power == "on"
+
+
+@pytest.mark.parametrize(("process_too", "state"), [(True, "on"), (False, "UNKNOWN")])
+def test_a_path_with_brackets_is_found_among_the_processes(process_too, state):
+    folder = "uranium [old] FGT"
+    with a_host(others=(VM("uranium", directory=folder, vmx=folder + ".vmx"),)) as host:
+        host.rename(host.vm("uranium"), "new name", process_too)
+        assert "new name,2,%s\n" % state in run(host, "list-status", plug=None).stdout
+
+
+def test_hostd_knows_a_vm_whose_uuid_was_edited_while_it_ran():
+    """The edited UUID counts from the next start on (facts: 5): power.off needs no process."""
+    with a_host() as host:
+        node = host.vm("node1")
+        host.faults.bad_answers.append(BadAnswer("vm process list", kind="text", text=(
+            "\nnode1:\n   World ID: %d\n   Process ID: 0\n   VMX Cartel ID: %d\n"
+            "   UUID: 56 4d 00 00 00 00 00 00-00 00 00 00 00 00 00 01\n   Display Name: node1\n"
+            "   Config File: /vmfs/volumes/c8aeda26-ae3ab462-5a83-e5057947f637/node1/node1.vmx\n"
+            % (node.world_id, node.process.cartel))))
+        succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == []

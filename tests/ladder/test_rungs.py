@@ -217,3 +217,21 @@ def test_no_kill_0_means_that_kills_are_allowed():
     with a_host(off="refused") as host:
         succeeds(host, "off", "Success: Powered OFF", no_kill="0")
         assert kills(host) == ["esxcli soft"]
+
+
+# --- power_wait and a power.on that takes its time -----------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [10, 18, 25])
+def test_power_wait_leaves_time_to_switch_on_again(seconds):
+    with a_host() as host:
+        succeeds(host, "reboot", "Success: Rebooted", power_wait=str(seconds))
+        assert host.vm("node1").power == "on"
+
+
+@pytest.mark.parametrize("action", ["on", "reboot"])
+def test_a_power_on_may_take_longer_than_its_answer(action):
+    with a_host(power="off" if action == "on" else "on", on="late", on_seconds=15) as host:
+        words = {"on": "Success: Powered ON", "reboot": "Success: Rebooted"}[action]
+        succeeds(host, action, words)
+        assert host.vm("node1").power == "on"
