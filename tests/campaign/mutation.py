@@ -176,6 +176,7 @@ def _failing_tests(agent: Path, *words: str) -> List[str]:
 
     os.environ["FENCE_ESXI_AGENT"] = str(agent)
     virtual.AGENT = agent
+    logging.disable(logging.NOTSET)
     unit, ladder = TESTS / "unit", TESTS / "ladder"
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         status = pytest.main([str(unit), str(ladder), "--ignore=" + str(unit / "test_framing.py"),
