@@ -61,6 +61,8 @@ def set_value(host: Host, vm_name: str, field: str, value: Any) -> None:
 def _set_field(place: Any, kind: Any, field: str, value: Any) -> None:
     if field not in {known.name for known in dataclasses.fields(kind)}:
         raise KeyError("there is no switch %r" % field)
+    if isinstance(getattr(place, field), str) and not isinstance(value, str):
+        raise ValueError("%s takes a text, not %r" % (field, value))
     setattr(place, field, value)
 
 

@@ -40,7 +40,8 @@ def what_next(cluster: Cluster) -> str:
     for number, host in enumerate(reversed(cluster.esxi_hosts), 1):
         device = f"rs-stonith-{number:02}"
         lines.append(f"exec {admin} pcs stonith create {device} fence_esxi ip={host.address} \\\n"
-                     f"        username=root password={PASSWORD}")  # fmt: skip
+                     f"        username=root password={PASSWORD} "
+                     f"pcmk_host_list={','.join(host.vms)}")  # fmt: skip
         if len(cluster.nodes) == 2:
             lines += [
                 f"exec {admin} pcs constraint location {device} avoids {vm}" for vm in host.vms
