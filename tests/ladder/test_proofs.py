@@ -286,3 +286,21 @@ def test_hostd_knows_a_vm_whose_uuid_was_edited_while_it_ran():
             % (node.world_id, node.process.cartel))))
         succeeds(host, "off", "Success: Powered OFF")
         assert kills(host) == []
+
+
+def test_a_uuid_needs_no_file_while_the_vm_runs():
+    with a_host() as host:
+        node = host.vm("node1")
+        host.kill_datastore(node.datastore)
+        assert run(host, "status", plug=node.uuid).stdout == "Status: ON\n"
+        succeeds(host, "off", "Success: Powered OFF", plug=node.uuid)
+        assert kills(host) == []
+
+
+def test_a_running_copy_that_hostd_names_is_not_the_vm():
+    """Copied with its UUID, and registered under a name of its own: the process is the copy's."""
+    with a_host(power="off") as host:
+        host.copy(host.vm("node1"), "datastore2", registered=True, running=True, name="copy")
+        assert run(host, "status").stdout == "Status: OFF\n"
+        host.rename(host.vm("copy"), "renamed", process_too=False)
+        fails(host, "status", UNCONFIRMED)
