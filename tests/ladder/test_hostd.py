@@ -17,6 +17,16 @@ def test_hostd_is_hung_before_the_first_command(action, real):
         assert "its process is gone from two lists" in done.stderr
 
 
+@pytest.mark.parametrize("after", [0, 2])
+def test_the_first_kill_is_sent_within_12_seconds(after):
+    with a_host() as host:
+        host.after_commands(after, lambda: host.set_hostd("hung"))
+        started = host.clock.now
+        succeeds(host, "off", "Success: Powered OFF")
+        first = next(entry for entry in host.record if "kill" in entry.line)
+        assert first.started - started < 12
+
+
 def test_hostd_is_down_and_the_vm_runs():
     with a_host(host={"hostd": "down"}) as host:
         succeeds(host, "off", "Success: Powered OFF")

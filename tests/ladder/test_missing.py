@@ -63,6 +63,13 @@ def test_missing_as_off_is_no_help_while_the_process_of_the_vm_runs():
         assert stray.power == "on"
 
 
+def test_missing_as_off_is_no_help_while_anything_runs_that_no_row_explains():
+    """It may be the VM under another name: renamed, and its process was not (open)."""
+    with a_host() as host:
+        host.unregister(host.vm("node2"))
+        fails(host, "status", "missing_as_off cannot be used", plug="node9", missing_as_off="1")
+
+
 @pytest.mark.parametrize("action", ["status", "off"])
 def test_missing_as_off_believes_no_empty_list_of_processes_alone(action):
     with a_host() as host:
@@ -142,6 +149,14 @@ def test_two_vms_of_one_name_are_not_touched(real):
         fails(host, "off", 'which VM is called "node1" is not certain', "Vmid 1", "Vmid 3",
               "datastore2")
         assert power_commands(host) == []
+        assert kills(host) == []
+
+
+def test_one_of_the_name_runs_unlisted_and_the_one_in_the_list_is_off():
+    twin = VM("node1", datastore="datastore2", directory="other", registered=False)
+    with a_host(power="off", others=(twin,)) as host:
+        fails(host, "status", 'which VM is called "node1" is not certain', "(world ")
+        fails(host, "off", 'which VM is called "node1" is not certain', "(world ")
         assert kills(host) == []
 
 

@@ -278,13 +278,38 @@ def test_a_path_with_brackets_is_found_among_the_processes(process_too, state):
 def test_hostd_knows_a_vm_whose_uuid_was_edited_while_it_ran():
     """The edited UUID counts from the next start on (facts: 5): power.off needs no process."""
     with a_host() as host:
-        node = host.vm("node1")
-        host.faults.bad_answers.append(BadAnswer("vm process list", kind="text", text=(
-            "\nnode1:\n   World ID: %d\n   Process ID: 0\n   VMX Cartel ID: %d\n"
-            "   UUID: 56 4d 00 00 00 00 00 00-00 00 00 00 00 00 00 01\n   Display Name: node1\n"
-            "   Config File: /vmfs/volumes/c8aeda26-ae3ab462-5a83-e5057947f637/node1/node1.vmx\n"
-            % (node.world_id, node.process.cartel))))
+        show_instead(host, host.vm("node1"))
         succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == []
+
+
+PROCESS = ("\nnode1:\n   World ID: %d\n   Process ID: 0\n   VMX Cartel ID: %d\n   UUID: %s\n"
+           "   Display Name: %s\n   Config File: /vmfs/volumes/%s/node1/node1.vmx\n")
+UUID = "56 4d 00 00 00 00 00 00-00 00 00 00 00 00 00 01"
+VOLUMES = {"datastore1": "c8aeda26-ae3ab462-5a83-e5057947f637",
+           "elsewhere": "00000000-00000000-0000-000000000000"}
+
+
+def show_instead(host, node, uuid=UUID, name="node1", volume="datastore1", times=1):
+    """The next lists of processes show this one."""
+    host.faults.bad_answers.append(BadAnswer("vm process list", "text", times, PROCESS % (
+        node.world_id, node.process.cartel, uuid, name, VOLUMES[volume])))
+
+
+def test_its_file_alone_keeps_a_process_from_being_a_strangers():
+    """Renamed, its UUID edited, and both not yet in the process; hostd says "Powered off"."""
+    with a_host(getstate="Retrieved runtime info\nPowered off\n", others=()) as host:
+        show_instead(host, host.vm("node1"), name="before", times=9)
+        fails(host, "status", UNCONFIRMED)
+
+
+def test_no_process_on_another_volume_is_killed_where_hostd_calls_the_vm_on():
+    with a_host(off="refused", others=()) as host:
+        node = host.vm("node1")
+        uuid = "%s %s %s %s %s %s %s %s-%s %s %s %s %s %s %s %s" % tuple(
+            node.uuid.replace("-", "")[at:at + 2] for at in range(0, 32, 2))
+        show_instead(host, node, uuid, volume="elsewhere", times=99)
+        fails(host, "off", "is not killed: its datastore is not that of")
         assert kills(host) == []
 
 
