@@ -20,6 +20,22 @@ def test_the_line_breaks_and_the_vm_is_off_all_the_same(step, when, real):
         assert host.logins == 2
 
 
+def test_the_line_breaks_while_the_agent_only_looks():
+    with a_host() as host:
+        host.faults.cuts.append(LineCut("getallvms", when="before"))
+        assert run(host, "status").stdout == "Status: ON\n"
+        assert host.logins == 2
+
+
+def test_a_key_that_may_not_is_told_at_once():
+    with a_host() as host:
+        host.faults.bad_answers.append(BadAnswer("power.off", "text", 99, status=77, text=(
+            "fence_esxi: this key may not run that\n")))
+        done = fails(host, "off", "this key may not")
+        assert kills(host) == []
+        assert done.seconds < 5
+
+
 def test_the_line_breaks_right_after_off_was_sent_and_the_off_was_ignored():
     with a_host(off="ignored") as host:
         host.faults.cuts.append(LineCut("power.off", when="before"))

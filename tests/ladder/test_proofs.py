@@ -329,3 +329,26 @@ def test_a_running_copy_that_hostd_names_is_not_the_vm():
         assert run(host, "status").stdout == "Status: OFF\n"
         host.rename(host.vm("copy"), "renamed", process_too=False)
         fails(host, "status", UNCONFIRMED)
+
+
+def test_a_uuid_is_that_of_the_summary_whatever_process_looks_alike():
+    """Name and path below the volume are those of node1, which has another UUID."""
+    stray = VM("node1", datastore="datastore2", uuid=UUID.replace(" ", ""), registered=False)
+    with a_host(others=(stray,)) as host:
+        fails(host, "status", plug=stray.uuid)
+        fails(host, "off", plug=stray.uuid)
+        assert host.vm_by_id(1).power == "on"
+
+
+def test_no_process_is_killed_that_has_another_uuid():
+    with a_host(off="refused", others=()) as host:
+        show_instead(host, host.vm("node1"), times=99)
+        fails(host, "off", "is not certain: is it")
+        assert kills(host) == []
+
+
+def test_a_damaged_summary_is_asked_for_once_more():
+    with a_host() as host:
+        host.faults.bad_answers.append(BadAnswer("get.summary", kind="garbage"))
+        succeeds(host, "off", "Success: Powered OFF")
+        assert kills(host) == []

@@ -235,3 +235,8 @@ def test_a_power_on_may_take_longer_than_its_answer(action):
         words = {"on": "Success: Powered ON", "reboot": "Success: Rebooted"}[action]
         succeeds(host, action, words)
         assert host.vm("node1").power == "on"
+
+
+def test_a_power_on_that_changes_nothing_is_told_soon():
+    with a_host(power="off", on="ignored") as host:
+        assert fails(host, "on", "power.on was taken, and it stays off").seconds < 10

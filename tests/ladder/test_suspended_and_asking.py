@@ -25,6 +25,14 @@ def test_suspended_and_off_is_refused(action, release):
         assert "vim-cmd vmsvc/power.on 1" not in host.commands
 
 
+def test_suspended_at_last_and_then_hostd_hangs():
+    """Its process goes with that: the two lists prove nothing any more."""
+    with a_host(off="ignored", kill_needs="never") as host:
+        host.after_commands(20, lambda: host.suspend(host.vm("node1")))
+        host.after_commands(24, lambda: host.set_hostd("hung"))
+        fails(host, "off", "is not proven off")
+
+
 def test_suspended_and_hostd_is_hung():
     """A suspended VM has no process: that there is none does not make it off."""
     with a_host(power="suspended", host={"hostd": "hung"}) as host:
