@@ -2,7 +2,7 @@
 
 import pytest
 from cases import BOTH_WAYS, a_host, fails, kills, power_commands, rounds, succeeds, was_cut
-from esxi_sim import VM, VMFaults
+from esxi_sim import VM, BadAnswer, VMFaults
 
 
 @BOTH_WAYS
@@ -235,6 +235,13 @@ def test_a_power_on_may_take_longer_than_its_answer(action):
         words = {"on": "Success: Powered ON", "reboot": "Success: Rebooted"}[action]
         succeeds(host, action, words)
         assert host.vm("node1").power == "on"
+
+
+def test_hostd_may_call_it_off_for_a_moment_after_it_took_the_power_on():
+    with a_host(power="off") as host:
+        host.faults.bad_answers.append(BadAnswer("power.getstate", "text", after=1, text=(
+            "Retrieved runtime info\nPowered off\n")))
+        succeeds(host, "on", "Success: Powered ON")
 
 
 def test_a_power_on_that_changes_nothing_is_told_soon():
