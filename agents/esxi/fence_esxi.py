@@ -527,22 +527,22 @@ class EsxiHost:
     def _find(self, plug, inventory, processes, again):
         """The Sight of the one VM of this name or BIOS UUID, by row, get.summary and processes."""
         who = "%s: which VM is called %s is not certain: " % (self._login.host, show(plug))
-        if processes is None and not inventory.complete:
-            raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
         uuid, rows = plain_uuid(plug), inventory.rows(plug)
-        running = [process for process in processes or [] if process.is_called(plug, uuid)]
+        named = [process for process in processes or [] if process.is_called(plug, uuid)]
+        if not (inventory.complete or named or processes is not None and self.is_whole(processes)):
+            raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
         if uuid:
-            rows += [row for row in inventory.rows() if any(p.may_use(row.file) for p in running)]
+            rows += [row for row in inventory.rows() if any(p.may_use(row.file) for p in named)]
             rows += self._rows_with_uuid(uuid, inventory.rows(), bool(rows))
         vmids = dict.fromkeys(row.vmid for row in rows)
         sights = [self._identify(vmid, len(vmids) == 1) for vmid in vmids]
         found = [each for each in sights if each and (
             plug in spellings(each.vm.name) or (uuid and each.vm.uuid == uuid))]
-        strangers = [each for each in running if not any(
+        strangers = [each for each in named if not any(
             each.may_use(sight.vm.file) and each.is_called(sight.vm.name) for sight in found)]
-        if len(found) > 1 or found and (strangers or len(running) > 1):
+        if len(found) > 1 or found and (strangers or len(named) > 1):
             names = ["%s %s" % (each.vm, each.vm.file) for each in found]
-            names += map(str, strangers or running[len(found) :])
+            names += map(str, strangers or named[len(found) :])
             raise Final(who + " or ".join(names) + "; rename one of them, or use a UUID")
         if not found or again and None in sights:
             skipped = " (Skipping invalid VM %s)" % ", ".join(inventory.skipped)
@@ -786,7 +786,7 @@ class PowerOff:
             return
         if sight.state != "off":
             with suppress(Final):  # hostd knows which VM it is; a kill asks anew
-                self._watch(sight.processes)
+                self._watch(sight.processes if sight.state == "on" else None)
             refusal = self._refusal = self._host.switch(self.vm, "off")
             if self._poll(0 if refusal else 3, "esxcli", not refusal):
                 return
@@ -799,7 +799,7 @@ class PowerOff:
     def _kill_with(self, tool, seen=None):
         """Rung 2 through esxcli, rung 3 through localcli; seen: the processes a while ago. Each
         World ID is as listed just before, since then it may have been another VM's."""
-        self._watch(seen)
+        known, _ = self._own, self._watch(seen)  # known: while hostd called it on
         for how in ("soft", "hard", "force") if self._may_kill else ():
             processes = parse_processes(self._host.ask(LIST[tool], bound=5)[0])
             if processes is None:
@@ -809,7 +809,7 @@ class PowerOff:
             if own is None:
                 break
             lies = self._sure_path or not self.vm.file or self._host.lies_on(self.vm, own)
-            if not lies and (lies is False or "on" not in self._told):  # it may be a copy
+            if not lies and (lies is False or self._told[-1] != "on" and own != known):  # a copy?
                 raise Final("%s is not killed: its datastore is not that of %s" % (own, self.vm))
             self._sure_path = own.path
             if how == "force" or self._host.left() > 18:  # seconds

@@ -9,8 +9,9 @@ What is a lie. The agent's word is held against the power of the VM in every mom
   ran all the time: it never lost its memory. Where it was off in any moment it was off for certain.
 - A VM that is suspended runs no code, and yet saying "off" of it is a lie: power.on would resume a
   stale node, and hostd would have said "Suspended". It is none in three cases. Somebody suspended
-  it during the run and hostd was not there to say so: the process that was seen is gone from two
-  lists, all that fencing wants is true, and nothing on the host could have told more. It is
+  it during the run and hostd was not there to say so, or somebody took it out of the list of VMs,
+  too: the process that was seen is gone from two lists, all that fencing wants is true, and nothing
+  on the host could have told more. It is
   suspended and not registered, and missing_as_off says that what is not on the host is off; there
   is no VM left that power.on could resume. The same where the list of VMs was cut at the end of a
   line: a VM that is missing from it and has no process, off or suspended, runs no code. And hostd
@@ -23,13 +24,15 @@ What is a lie. The agent's word is held against the power of the VM in every mom
   missing_as_off says that what is not on the host is off, it is none.
 - "on" (on or status with exit status 0, ON in list-status) is a lie where the VM never ran, and
   hostd had no reason to think so, as it has for VMFaults.stale_seconds after a kill. Of several
-  plugs the library says "on" where one of them is.
+  plugs the library says "on" where one of them is. A neighbour that was given the plug's name
+  during the run is meant by it, too.
 - A reboot whose second half fails is true: it was off. monitor and list say nothing of power.
 
 What is a wrong VM. A change of power, by a command of an agent, of a VM that none of the plugs
 means; a power command or a kill aimed at one, whatever came of it; a command that was not asked
 for, such as power.off by status or a kill in spite of no_kill; and a suspended VM resumed by
-power.on.
+power.on, unless it was off during the run: then somebody else switched it on and suspended it since
+the agent looked, and what is resumed was started anew.
 
 What is late: a verdict after more seconds than BOUND allows. And an internal error of the agent is
 an offence too, whatever it did to the VM.
@@ -151,7 +154,8 @@ def _lie(stage: Stage, action: str, run: Run, history: History, vms: List[VM]) -
     said, words = _said(action, run), " ".join(run.out.split())
     powers = {how: history.powers(vm, run) if vm else [] for how, vm in stage.meant().items()}
     if said == "on":
-        was_on = any("on" in each for each in powers.values())
+        renamed = [history.powers(vm, run) for vm in stage.neighbours if vm.name == TARGET]
+        was_on = any("on" in each for each in [*powers.values(), *renamed])
         return "" if was_on or stage.schedule.vm.get("stale_seconds") else "%s, yet it was %s" % (
             words, powers)
     for how, vm in stage.meant().items() if said == "off" else ():
@@ -180,7 +184,8 @@ def _was_off(stage: Stage, vm: VM, powers: List[str]) -> bool:
         return True
     if "suspended" not in powers:
         return False
-    was_suspended_meanwhile = "on" in powers and not _hostd_was_heard(stage.schedule)
+    was_suspended_meanwhile = "on" in powers and not (
+        vm.registered and _hostd_was_heard(stage.schedule))
     is_absent = stage.schedule.means_yes and (not vm.registered or _may_be_cut(stage.schedule))
     return was_suspended_meanwhile or is_absent or may_be_invalid(stage.schedule)
 
@@ -216,11 +221,12 @@ def _wrong_vms(stage: Stage, actions: List[str], world: Any) -> Iterable[str]:
     meant = {vm.serial for vm in stage.meant().values() if vm}
     allowed = set().union(*[MAY_SEND.get(action, set()) for action in actions])
     allowed -= {"kill"} if stage.schedule.no_kill else set()
+    was_off = {event.serial for event in world.power_events if event.old == "off"}
     for event in world.power_events:
         sent = SWITCH.match(event.cause)
         if sent and event.serial not in meant:
             yield "%s went %s by %s" % (event.name, event.new, event.cause)
-        elif sent and (event.old, event.new) == ("suspended", "on"):
+        elif sent and (event.old, event.new) == ("suspended", "on") and event.serial not in was_off:
             yield "%s was resumed by %s" % (event.name, event.cause)
     for command in list(world.record):
         sent = SWITCH.match(command.line)

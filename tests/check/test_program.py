@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -230,7 +231,7 @@ SHOWN = sorted({re.sub(r"\s*\\+\n\s*", " ", found).replace("\\-", "-") for page 
 def test_the_command_lines_of_the_guides_work(run, host, tmp_path, line):
     key, host.login.authorized_keys = key_of_kind("ecdsa", tmp_path)
     host.login.password = "XXXXXXXX"
-    words = [word.replace("/root/.ssh/fence_esxi", str(key)).strip('"').replace('"', "")
-             for word in line.split() if "--ip=" not in word and "--known-hosts" not in word]
+    words = [word.replace("/root/.ssh/fence_esxi", str(key))
+             for word in shlex.split(line) if "--ip=" not in word and "--known-hosts" not in word]
     done = run(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
