@@ -235,7 +235,7 @@ class Session:
         self._terminal, ssh_side = os.openpty()
         try:  # a list of words, no shell: nothing an option holds can become a command
             self._ssh = subprocess.Popen(
-                [word.encode("utf-8", "surrogateescape") for word in login.argv],  # in any locale
+                login.argv[:1] + [w.encode("utf-8", "surrogateescape") for w in login.argv[1:]],
                 bufsize=0, start_new_session=True, preexec_fn=own_terminal,
                 env=dict(os.environ, LC_ALL="C", SSH_ASKPASS_REQUIRE="never"),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=ssh_side)
