@@ -60,11 +60,21 @@ def test_an_odd_password_logs_in_and_stays_out_of_the_log(esxi, way_in, password
     assert "密码" not in said
 
 
+#: where Python reads ASCII in the C locale, as 3.6 does by itself
+AS_PYTHON_3_6 = {**PACEMAKER, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
 @pytest.mark.parametrize("way", ["typed", "pacemaker", "script"])
 def test_an_umlaut_needs_no_utf8_locale(esxi, way_in, way):
     given = given_in(way_in, way, f"{MARKER} ä密")
-    as_python_3_6 = {**PACEMAKER, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    way_in.log_in(esxi(password=f"{MARKER} ä密"), **given, environment=as_python_3_6)
+    way_in.log_in(esxi(password=f"{MARKER} ä密"), **given, environment=AS_PYTHON_3_6)
+
+
+def test_an_umlaut_in_an_option_of_ssh_needs_none_either(esxi, way_in):
+    host, pins = esxi(), way_in.folder / "schlüssel"
+    pins.write_text(host.host_key_line() + "\n")
+    way_in.log_in(host, "pacemaker", password=PASSWORD, known_hosts=pins,
+                  environment=AS_PYTHON_3_6)  # fmt: skip
 
 
 @pytest.mark.parametrize("password", ODD_PASSWORDS[::2])
