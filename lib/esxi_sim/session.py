@@ -143,7 +143,9 @@ class ShellSession(asyncssh.SSHServerSession):
             await self._start_on_terminal(argv, motd=command is None)
         else:
             await self._start_on_pipes(argv)
-        assert self._process is not None
+        if self._process is None:  # killed while its pipes were connected
+            self._close_pipes()
+            return
         self._pidfd = os.pidfd_open(self._process.pid)
         self._loop.add_reader(self._pidfd, self._ended)
         early, self._early_input = self._early_input, []
@@ -170,9 +172,10 @@ class ShellSession(asyncssh.SSHServerSession):
             [self._shell.busybox, "setsid", "-c", *argv], stdin=slave, stdout=slave, stderr=slave,
             env=self._environment(), cwd="/")
         os.close(slave)
-        await self._read_from(os.fdopen(os.dup(self._master), "rb", 0), None)
+        reading, writing = os.dup(self._master), os.dup(self._master)
+        await self._read_from(os.fdopen(reading, "rb", 0), None)
         self._input, _ = await self._loop.connect_write_pipe(
-            asyncio.Protocol, os.fdopen(os.dup(self._master), "wb", 0))
+            asyncio.Protocol, os.fdopen(writing, "wb", 0))
 
     async def _read_from(self, pipe: Any, datatype: Optional[int]) -> None:
         self._open_readers += 1
@@ -277,12 +280,15 @@ class ShellSession(asyncssh.SSHServerSession):
                 pass
         self._forget_pidfd()
         process.wait()
-        for transport in [*self._readers, self._input]:
-            if transport is not None:
-                transport.close()
+        self._close_pipes()
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
+
+    def _close_pipes(self) -> None:
+        for transport in [*self._readers, self._input]:
+            if transport is not None:
+                transport.close()
 
 
 def _groups_of_session(leader: int) -> List[int]:

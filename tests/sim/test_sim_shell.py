@@ -1,9 +1,12 @@
 """The host's shell: a real ash with ESXi's applets, and nothing left behind when it ends."""
 
+import asyncio
+import gc
 import os
 import subprocess
 import tempfile
 
+import asyncssh
 import pytest
 from esxi_sim import Answer
 
@@ -132,3 +135,21 @@ def test_many_sessions_leave_nothing(start_host, client_of, wait_until):
     assert host.logins == 1
     assert processes_in(host.root.path) == []
     assert list((host.root.path / ".sim").glob("answer*")) == []
+
+
+def test_clients_that_go_while_their_shell_starts_leave_no_trace(start_host, caplog):
+    async def come_and_go(host):
+        client = await asyncssh.connect(host.address, host.port, username="root",
+                                        password=host.login.password, known_hosts=None)
+        await client.create_session(asyncssh.SSHClientSession, "true")
+        client.abort()
+
+    async def in_crowds(host):
+        for _ in range(3):
+            await asyncio.gather(*[come_and_go(host) for _ in range(6)])
+
+    host = start_host("node1")
+    asyncio.run(in_crowds(host))
+    host.stop()
+    gc.collect()  # asyncio tells of a task's exception when it is collected
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
