@@ -72,7 +72,7 @@ def spellings(name):
 
 def plain_uuid(text):
     """The 32 hexadecimal digits of a UUID in any spelling, else None (facts: 5)."""
-    digits = re.sub(r"[\s{}:-]", "", text).lower()
+    digits = "".join(text.lower().split()).strip("{}").replace("-", "").replace(":", "")
     return digits if re.match(r"[0-9a-f]{32}\Z", digits) else None
 
 def below_volume(path):
@@ -130,16 +130,15 @@ def parse_processes(answer):
     if answer is None or answer.status != 0 or not (answer.text or "\n").endswith("\n"):
         return None
     blocks, headings = [], 0
-    for line in answer.text.split("\n"):
-        field = re.match(r"   ([A-Z][\w ]*): ?(.*)\Z", line)
-        if field and field.group(1) == "World ID":
+    for key, value, _ in re.findall(r"(?m)^(?:   ([A-Z][\w ]*): ?(.*)|(.+))$", answer.text):
+        if key == "World ID":
             blocks.append({})
-        if not field or not blocks:
-            headings += bool(line)
-        elif field.group(1) in blocks[-1]:
+        if not key or not blocks:
+            headings += 1
+        elif key in blocks[-1]:
             return None
         else:
-            blocks[-1][field.group(1)] = field.group(2)
+            blocks[-1][key] = value
     keys = ("World ID", "VMX Cartel ID", "Display Name", "Config File")
     found = [Process(*[block.get(key) for key in keys] + [plain_uuid(block.get("UUID", ""))])
              for block in blocks]
@@ -154,10 +153,9 @@ def parse_worlds(answer):
     other = r" *(?:PID\b|WID +CID +World ?Name +[^ \n])"  # busybox's; one with more columns
     if answer is None or answer.status == 127 or re.match(other, answer.text):
         return []
-    lines = answer.text.split("\n")
-    rows = [re.match(r" *([0-9]+) +(?:([0-9]+) +)?([^ ].*)", line) for line in lines[1:-1]]
-    whole = answer.status == 0 and lines[-1] == "" and None not in rows and "WID" in lines[0]
-    worlds = [row.groups() for row in rows] if whole else []
+    whole = answer.status == 0 and re.match(
+        r"[^0-9\n]*WID.*\n(?: *[0-9]+ +[^ \n].*\n)+\Z", answer.text)
+    worlds = re.findall(r"(?m)^ *([0-9]+) +(?:([0-9]+) +)?(.+)", answer.text) if whole else []
     return worlds if {"init", "ps"} <= {name for _, _, name in worlds} else None
 
 def parse_summary(answer):
@@ -455,7 +453,9 @@ class EsxiHost:
         if None in answers:
             self.hang_up()
         for command, answer in zip(commands, answers):
-            logging.debug("asked %s: %s", one_line(command), answer and one_line("%d, %s" % answer))
+            if logging.getLogger().isEnabledFor(logging.DEBUG):  # a list may be long
+                logging.debug("asked %s: %s", one_line(command), answer and one_line(
+                    "%d, %s" % answer))
             if answer and answer.status == 77 and "this key may not" in answer.text:
                 raise Final("%s: %s" % (self._login.host, one_line(answer.text)))
         return answers
