@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Dict, List, Optional, Tuple
 
 from .output import Output
@@ -16,7 +17,7 @@ _KILLS = ("soft", "hard", "force")
 
 async def run(world: World, out: Output, arguments: List[str], layout: str = "esxcli") -> int:
     """Carry out one esxcli or localcli call; layout: see Faults.localcli_layout."""
-    options, words = _split(arguments)
+    options, words = _split(tuple(arguments))
     if words == ["vm", "process", "list"]:
         _process_list(world, out, options.get("formatter", "simple"), layout)
         return 0
@@ -30,7 +31,8 @@ _LONG = {"-t": "type", "--type": "type", "-w": "world-id", "--world-id": "world-
          "--formatter": "formatter", "--format-param": "format-param"}
 
 
-def _split(arguments: List[str]) -> Tuple[Dict[str, str], List[str]]:
+@functools.lru_cache(maxsize=256)
+def _split(arguments: Tuple[str, ...]) -> Tuple[Dict[str, str], List[str]]:
     """Options and words. `-t soft`, `-t=soft`, `--type soft`, `--type=soft` mean the same."""
     options: Dict[str, str] = {}
     words: List[str] = []

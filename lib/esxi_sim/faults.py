@@ -192,8 +192,10 @@ class Faults:
     def take(self, command: str) -> Tuple[Optional[BadAnswer], Optional[LineCut]]:
         """The one door for what happens to a command on its way: how its answer is spoilt, and
         how its line is cut. Uses up one of each."""
+        if not (self.bad_answers or self.cuts):
+            return None, None
         bad = next((bad for bad in self.bad_answers if bad.take(command)), None)
-        due = [cut for cut in self.cuts if cut.take(command)] if self.cuts else None
+        due = [cut for cut in self.cuts if cut.take(command)]
         return bad, due[0] if due else None
 
 

@@ -202,8 +202,10 @@ class LineBroken(Exception):
 
 
 @functools.lru_cache(maxsize=8192)
-def _words(command: str) -> Tuple[str, ...]:
-    return tuple(shlex.split(command))
+def _words(command: str) -> Tuple[Tuple[str, ...], str]:
+    """A command's words, and the same as one line."""
+    words = tuple(shlex.split(command))
+    return words, " ".join(words)
 
 
 class _VirtualCall:
@@ -211,9 +213,9 @@ class _VirtualCall:
 
     __slots__ = ("argv", "line", "session", "text", "status", "_session")
 
-    def __init__(self, session: VirtualLine, argv: Tuple[str, ...]):
-        self.argv = list(argv)
-        self.line = " ".join(argv)
+    def __init__(self, session: VirtualLine, command: str):
+        words, self.line = _words(command)
+        self.argv = list(words)
         self.session = session.number
         self.text = b""
         self.status: Optional[int] = None
@@ -261,7 +263,7 @@ class VirtualLine:
         self._answers = [None] * len(commands)
         blocked = any(call.status is None for call in self._calls)
         if not (self._broken or self._muted or blocked):
-            self._calls = [_VirtualCall(self, _words(command)) for command in commands]
+            self._calls = [_VirtualCall(self, command) for command in commands]
             for call in list(self._calls):
                 self._start(call)
         self.clock.run_until(self._settled, deadline)
