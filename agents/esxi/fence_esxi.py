@@ -778,10 +778,10 @@ class PowerOff:
 
     def _through_hostd(self, sight):
         """Rungs 1 and 2; HostdSilent where hostd is."""
-        if self.vm.file not in (None, sight.vm.file) or (
-                self._own and not self._own.may_use(sight.vm.file)):
-            raise Final("%s is another VM now, %s" % (self.vm, sight.vm))
-        self.vm = sight.vm
+        known, own, self.vm = self.vm, self._own, sight.vm
+        if known.file != self.vm.file and (known.file or own and (
+                not own.may_use(self.vm.file) or self._host.lies_on(self.vm, own) is False)):
+            raise Final("%s is another VM now, %s" % (known, self.vm))
         if self._is_off(sight):
             return
         if sight.state != "off":
