@@ -24,7 +24,8 @@ def is_tellable(schedule: Schedule) -> bool:
     - Nobody else is at work, nothing is forged, no twin or copy could be meant, hostd knows the
       configuration of every VM.
     - One VM is meant, by its name or BIOS UUID; or nobody, and missing_as_off says yes.
-    - The files can be read where they are needed: for list-status, and for a UUID whose VM is off.
+    - The files can be read where they are needed: for list-status, and for a UUID whose VM is off,
+      or is switched on again: without its process nothing but its .vmx tells which VM it is.
     - It is on or off: suspended is neither (but in a list). To switch it on, the user may do so and
       the VM obeys, MOST_SECONDS later at most.
     - reboot: it can be cut, by a power.off that answers or by a kill, and switched on again.
@@ -53,7 +54,8 @@ def _is_plug_clear(schedule: Schedule) -> bool:
 
 
 def _are_files_there(schedule: Schedule) -> bool:
-    needed = schedule.action == "list-status" or schedule.plug == "uuid" and schedule.power != "on"
+    needed = schedule.action == "list-status" or schedule.plug == "uuid" and (
+        schedule.power != "on" or schedule.action == "reboot")
     return not (schedule.datastore and needed)
 
 
