@@ -11,7 +11,7 @@ Reads from top to bottom as the data flows, in rooms that know only the ones bef
     5. the agent             options, the callbacks of the fencing library, main
 """
 import atexit, fcntl, getopt, locale, logging, os, re, select, shlex, signal, subprocess, sys
-import termios, time
+import functools, termios, time
 from collections import namedtuple
 from contextlib import suppress
 
@@ -124,6 +124,7 @@ def parse_power_state(answer):
     sound = answer.status == 0 and len(states) == 1 and states[0][0] == "Retrieved runtime info"
     return POWER_STATES[states[0][1]] if sound else None
 
+@functools.lru_cache(maxsize=8)  # while a host is watched, its list mostly stays as it is
 def parse_processes(answer):
     """The running VMs in an answer to `localcli vm process list`, or esxcli's, read by its keys,
     since the headings differ (facts: 6). None where it is damaged in any place."""
@@ -140,8 +141,8 @@ def parse_processes(answer):
         else:
             blocks[-1][key] = value
     keys = ("World ID", "VMX Cartel ID", "Display Name", "Config File")
-    found = [Process(*[block.get(key) for key in keys] + [plain_uuid(block.get("UUID", ""))])
-             for block in blocks]
+    found = tuple(Process(*[block.get(key) for key in keys] + [plain_uuid(block.get("UUID", ""))])
+                  for block in blocks)
     form = r"(?i)[1-9][0-9]*,[1-9][0-9]*,/.*\.vmt?x\Z"
     sound = {each.world for each in found if each.name is not None and re.match(
         form, "%s,%s,%s" % (each.world, each.cartel, each.path))}
@@ -454,8 +455,7 @@ class EsxiHost:
             self.hang_up()
         for command, answer in zip(commands, answers):
             if logging.getLogger().isEnabledFor(logging.DEBUG):  # a list may be long
-                logging.debug("asked %s: %s", one_line(command), answer and one_line(
-                    "%d, %s" % answer))
+                logging.debug("asked %s: %s", command, answer and one_line("%d, %s" % answer))
             if answer and answer.status == 77 and "this key may not" in answer.text:
                 raise Final("%s: %s" % (self._login.host, one_line(answer.text)))
         return answers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import logging
 import os
@@ -133,6 +134,11 @@ class Theatre:
             logging.getLogger().handlers[:] = handlers  # without the system log
 
 
+@functools.lru_cache(maxsize=512)
+def _text(printed: bytes) -> str:
+    return printed.decode("utf-8", "surrogateescape")
+
+
 class Session:
     """The agent's session with a world; see the class Session of the agent."""
 
@@ -163,8 +169,7 @@ class Session:
             raise lost from None
 
     def _as_answers(self, answers: List[Any]) -> List[Any]:
-        return [answer and self._module.Answer(answer[0], answer[1].decode(
-            "utf-8", "surrogateescape")) for answer in answers]
+        return [answer and self._module.Answer(answer[0], _text(answer[1])) for answer in answers]
 
     def close(self) -> None:
         """Hang up."""
