@@ -189,8 +189,7 @@ def reason_in(answer):
 Login = namedtuple("Login", "argv user host port secret key pinned")
 # Runs on the host, without a prompt or a terminal. A request is a tag and two commands, which run
 # side by side; the second one's answer comes first, and so has arrived where the first one hangs.
-READ_LOOP = (
-    "echo fence_esxi-ready-2; while read -r tag && read -r one && read -r two; do "
+READ_LOOP = ("echo fence_esxi-ready-2; while read -r tag && read -r one && read -r two; do "
     '{ eval "$one" </dev/null 2>&1; s=$?; echo; echo "$tag.1 $s"; } | '
     '{ eval "$two" </dev/null 2>&1; s=$?; echo; echo "$tag.2 $s"; cat; }; done')
 SSH_LETTERS = "1246AaB:b:Cc:D:E:e:F:fGgI:i:J:KkL:l:Mm:NnO:o:P:p:Q:qR:S:sTtVvW:w:XxYy"  # ssh(1)
@@ -210,9 +209,8 @@ def ssh_argv(options):
     argv += ["-" + family for family in "46" if is_true(options, "--inet%s-only" % family)]
     # a master connection that is stuck must not hold a login; one password, one try
     argv += "-o ControlPath=none -o NumberOfPasswordPrompts=1".split()
-    argv += ["-o", 'UserKnownHostsFile="%s"' % pins] + (
-        "-o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes -o UpdateHostKeys=no"
-    ).split() if pins else []
+    argv += ["-o", 'UserKnownHostsFile="%s"' % pins] + ("-o GlobalKnownHostsFile=/dev/null "
+             "-o StrictHostKeyChecking=yes -o UpdateHostKeys=no").split() if pins else []
     argv += (own[:-1] if own[-1:] == ["--"] else own) + (["-i", key] if key else [])
     argv += ("-o IdentitiesOnly=yes -o PreferredAuthentications=publickey" if key else
              "-o PreferredAuthentications=keyboard-interactive,password").split()
@@ -527,20 +525,22 @@ class EsxiHost:
     def _find(self, plug, inventory, processes, again):
         """The Sight of the one VM of this name or BIOS UUID, by row, get.summary and processes."""
         who = "%s: which VM is called %s is not certain: " % (self._login.host, show(plug))
-        uuid, rows = plain_uuid(plug), inventory.rows(plug)
+        uuid, listed = plain_uuid(plug), inventory.rows()
         named = [process for process in processes or [] if process.is_called(plug, uuid)]
         if not (inventory.complete or named or processes is not None and self.is_whole(processes)):
             raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
+        rows = inventory.rows(plug) or [row for row in listed for p in named if p.may_use(row.file)]
         if uuid:
-            rows += [row for row in inventory.rows() if any(p.may_use(row.file) for p in named)]
-            rows += self._rows_with_uuid(uuid, inventory.rows(), bool(rows))
+            rows += self._rows_with_uuid(uuid, listed, bool(rows))
         vmids = dict.fromkeys(row.vmid for row in rows)
         sights = [self._identify(vmid, len(vmids) == 1) for vmid in vmids]
         found = [each for each in sights if each and (
             plug in spellings(each.vm.name) or (uuid and each.vm.uuid == uuid))]
         strangers = [each for each in named if not any(
             each.may_use(sight.vm.file) and each.is_called(sight.vm.name) for sight in found)]
-        if len(found) > 1 or found and (strangers or len(named) > 1):
+        taken = not found and any(each.may_use(other.vm.file) and self.lies_on(
+            other.vm, each) is not False for other in sights if other for each in named)
+        if len(found) > 1 or taken or found and (strangers or len(named) > 1):
             names = ["%s %s" % (each.vm, each.vm.file) for each in found]
             names += map(str, strangers or named[len(found) :])
             raise Final(who + " or ".join(names) + "; rename one of them, or use a UUID")
@@ -618,8 +618,8 @@ class EsxiHost:
             return process.is_called(vm.name)
         rows = [row for row in self.look()[0].rows(process.name) if row.vmid != vm.vmid]
         copies = [self._identify(row.vmid, True) for row in rows]
-        return not any(copy and process.is_called(copy.vm.name) and self.lies_on(copy.vm, process)
-                       for copy in copies)
+        return not any(copy and copy.vm.file != vm.file and process.is_called(copy.vm.name)
+                       and self.lies_on(copy.vm, process) for copy in copies)
 
     def is_whole(self, processes):
         """Whether `ps` knows of no more running VMs than a list; without a `ps`, esxcli's list."""
@@ -721,6 +721,11 @@ class PowerOff:
         self._tried, self._trouble, self._refusal = [], "", ""
 
     def _is_off(self, sight, just_taken=False):
+        vm, own = sight.vm, self._own
+        if self.vm.file != vm.file and (self.vm.file or own and not (own.may_use(vm.file) and (
+                own in (sight.processes or ()) or self._host.lies_on(vm, own)))):
+            raise Final("%s may be another VM now, %s; compare them on the host" % (self.vm, vm))
+        self.vm = vm
         self._told.append(sight.state)
         self.proof = BY_TWO_WITNESSES if self._host.is_off(sight, just_taken) else None
         return self.proof
@@ -729,7 +734,7 @@ class PowerOff:
         """The first look. Raises NoSuchVM, Final, and where it must tell whatever went wrong."""
         try:
             self._first = self._host.sight(self._plug)
-            self.vm, state, _ = self._first
+            state = self._first.state
             self._is_off(self._first)
         except (HostdSilent, SessionLost) as trouble:
             if must_tell:
@@ -778,10 +783,6 @@ class PowerOff:
 
     def _through_hostd(self, sight):
         """Rungs 1 and 2; HostdSilent where hostd is."""
-        known, own, self.vm = self.vm, self._own, sight.vm
-        if known.file != self.vm.file and (known.file or own and (
-                not own.may_use(self.vm.file) or self._host.lies_on(self.vm, own) is False)):
-            raise Final("%s is another VM now, %s" % (known, self.vm))
         if self._is_off(sight):
             return
         if sight.state != "off":
@@ -875,9 +876,15 @@ class PowerOff:
             self.vm, cause or self._refusal or self._trouble,
             ", ".join(self._tried) or "nothing could be sent"))
 
-def power_on(host, vm):
-    """Switch a VM on and see that it is; power.on may lie, or wait with a question (facts: 3.2)."""
-    refusal = "no answer, the connection broke"
+def power_on(host, plug, ladder):
+    """Switch a VM on and see that it is; power.on may lie, or wait with a question (facts: 3.2).
+    ladder: its own, None where it was absent; hostd has to say anew which VM a killed one was."""
+    if not ladder or ladder.proof != BY_TWO_WITNESSES:
+        ladder = ladder or PowerOff(host, plug, False)
+        ladder.look(True)
+        if not ladder.proof:
+            return  # it is on
+    vm, refusal = ladder.vm, "no answer, the connection broke"
     with suppress(SessionLost):
         refusal = host.switch(vm, "on")
     until = host.clock.monotonic() + (30 if "no answer" in refusal else 0 if refusal else 3)
@@ -1002,7 +1009,7 @@ class Agent:
         self.host.deadline = now + left / (len(plugs) - plugs.index(plug)) - self._wait
         try:
             if not cuts:
-                self._switch_on(plug, ladder)
+                power_on(self.host, plug, ladder)
             elif ladder:  # else it is absent, as missing_as_off wants it
                 ladder.run()
             return True
@@ -1013,15 +1020,6 @@ class Agent:
                 raise
             logging.error("%s", failure)
             return False
-
-    def _switch_on(self, plug, ladder):
-        for is_known in (ladder and ladder.proof == BY_TWO_WITNESSES, False):
-            if not is_known:
-                ladder = PowerOff(self.host, plug, False)
-                ladder.look(True)
-            with suppress(NoSuchVM):  # it has another Vmid now
-                return power_on(self.host, ladder.vm) if ladder.proof else None
-        raise Final("%s has left the list of VMs twice; try again" % show(plug))
 
     def get_list(self, _, options):
         """{name: (Vmids, power state)}; asks for power states only where list-status wants them."""

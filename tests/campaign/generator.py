@@ -75,13 +75,14 @@ def _keep_it_knowable(schedule: Schedule) -> None:
     beside hostd: no real host is known to be so, and then one answer of theirs at most is spoilt.
     """
     does = {what for what, _ in schedule.admin}
-    bearers = ["registered", "unlisted", "invalid", "double", "unlisted double", "rename neighbour"]
+    bearers = ["registered", "unlisted", "invalid", "double", "unlisted double", "rename neighbour",
+               "rename neighbour's process"]
     is_heard = schedule.hostd == "up" and not schedule.bad and not may_be_invalid(schedule)
     if "uuid" in schedule.plug:
         bearers += ["copy", "unlisted copy"]
         is_heard = is_heard and not schedule.datastore  # its .vmx has to tell the UUID
     runs_on = schedule.power == "on" and not does & {"off", "suspend"}
-    is_named = not does & {"rename", "rename process", "unregister"}
+    is_named = not does & {"rename", "rename process", "unregister", "reregister by its process"}
     if not (is_named and (runs_on or is_heard)) and schedule.twin in bearers:
         schedule.twin = ""
     if not (is_named and (runs_on and not schedule.second or is_heard)):
@@ -207,7 +208,8 @@ def _admin(random: Random, schedule: Schedule) -> None:
 
 
 ADMIN_DOES = ("reregister", "reregister", "reregister", "unregister", "register", "suspend", "off",
-              "on", "rename", "rename process", "rename neighbour", "copy", "unlisted copy")
+              "on", "rename", "rename process", "rename neighbour", "copy", "unlisted copy",
+              "rename neighbour's process", "reregister by its process")
 
 
 def _suspended(random: Random, schedule: Schedule) -> None:

@@ -100,6 +100,14 @@ class Stage:
         elif what == "rename neighbour":
             for neighbour in self.neighbours[:1]:
                 world.rename(neighbour, TARGET)
+        elif what == "rename neighbour's process":  # as if it was the plug's once (open)
+            for neighbour in self.neighbours[:1]:
+                if neighbour.process:
+                    neighbour.process.name = TARGET
+        elif what == "reregister by its process":  # under the name that its process bears
+            if target.process:
+                target.name = target.process.name
+            world.reregister(target)
         elif what in ("copy", "unlisted copy"):
             _copy(world, target, what)
         elif what == "register":
