@@ -383,8 +383,8 @@ LOGIN_FAILURES = (
      "is wrong, or the host does not know the key"),
     (r"^key.*" + DENIED, "the host refused the key %(key)s; put its public half into /etc/ssh/"
      "keys-%(user)s/authorized_keys on the host; ESXi 8 takes RSA and ECDSA, no ed25519"),
-    (r"(?i)^password.*(?:\block|tally_vob)", "the account is probably locked; wait 15 minutes "
-     "without a login (Security.AccountUnlockTime), then try again"),
+    (r"(?i)^password.*(?:account (?:\w+ )?locked|tally_vob)", "the account is probably locked; "
+     "wait 15 minutes without a login (Security.AccountUnlockTime), then try again"),
     (r"^password, given.*" + DENIED, WRONG_PASSWORD),
     (r"^password, given.*(?:%s|Connection to \S+ port \d+ timed out)" % CLOSED, "the host hung up "
      "on the password; check password= before the next try; five wrong ones lock the account"),
@@ -914,7 +914,7 @@ DESCRIPTIONS = {
     "cmd_prompt": ("-c, --command-prompt=[prompt]", "Without effect, kept for fence_ESXi's users")}
 FORMS = (  # what ssh, or int(), would read as something else is not usable
     ("ip username", r"[^\s'\"\0-][^\s'\"\0]*", "one word, no quotes, no leading dash"),
-    ("delay power_wait login_timeout shell_timeout power_timeout", "[0-9]{1,6}", "a whole number"),
+    ("delay power_wait retry_on login_timeout shell_timeout power_timeout", "[0-9]{1,6}", "digits"),
     ("ipport", "(?!0|6553[6-9]|655[4-9].|65[6-9]..|6[6-9]...|[7-9]....)[0-9]{1,5}", "a port"),
     ("known_hosts", r'(?:[^"\n%$]|\$(?!\{))*', "no quotes, no % and no ${"))
 LONG_DESCRIPTION = (
@@ -1031,7 +1031,7 @@ class Agent:
             if not states or inventory.skipped or processes is None:
                 logging.warning("%s: VMs listed: %d, skipped: %d, running: %s; see datastores and "
                                 "rights", options["--ip"], len(states), len(inventory.skipped),
-                                processes and len(processes))
+                                None if processes is None else len(processes))
         outlets = {}
         for row, state in states:
             vmids, known = outlets.get(row.name, ("", state))
@@ -1086,6 +1086,8 @@ def main():
         sys.exit(carry_out(options, given, started=STARTED))
     except (FenceError, KeyboardInterrupt) as error:
         logging.error("%s", str(error) or "interrupted")
+    except UnicodeDecodeError:  # whose own words quote it
+        logging.error("what password_script prints is not UTF-8; give it a password that is")
     except BrokenPipeError:  # nobody reads any more, as in `fence_esxi -h | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except Exception as error:  # never a traceback; -v has it

@@ -79,6 +79,17 @@ def test_a_password_script_gives_the_password(host, ask, tmp_path):
         "Status: ON\n", 0)
 
 
+def test_a_password_script_that_prints_no_utf8_is_told_so(host, fence, tmp_path):
+    script = tmp_path / "password"
+    script.write_text("#!/bin/sh\nprintf 'h\\344x'\n")
+    script.chmod(0o700)
+    run = fence.as_pacemaker(host, "status", "node1", password=None, password_script=str(script),
+                             verbose="1")
+    assert run.status == 1
+    assert "ERROR: what password_script prints is not UTF-8" in run.stderr
+    assert "e4" not in run.stderr
+
+
 @pytest.mark.parametrize("passphrase", ["", f"{MARKER} word"], ids=["no passphrase", "passphrase"])
 @pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
 def test_an_identity_file_logs_in(host, ask, tmp_path, kind, passphrase):

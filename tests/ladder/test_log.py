@@ -80,6 +80,8 @@ CASES = {
         "invalid_vms": [77], "bad_answers": without("localcli", "esxcli")}}),
     "monitor-sees-no-vm": ({"action": "monitor", "plug": None},
                            {"host": {"invalid_vms": [1, 2]}}),
+    "monitor-sees-nothing-run": ({"action": "monitor", "plug": None}, {
+        "host": {"invalid_vms": [77]}, "power": "off", "others": ()}),
     "of-two-plugs-one-stays-on": ({"action": "off", "plug": "node1,node3"}, {
         "off": "ignored", "kill_needs": "never", "others": (VM("node3", power="off"),)}),
     "line-breaks": ({"action": "off"}, {"host": {"cuts": [LineCut("getallvms", when="before")]}}),

@@ -69,6 +69,11 @@ def test_a_locked_account_may_say_so(esxi, way_in, answer):
     way_in.says(run, f"account-locked-{answer}", host)
 
 
+def test_a_banner_that_speaks_of_locking_does_not_lock_the_account(esxi, way_in):
+    host = esxi(banner="Users who fail will be locked out, as Lockheed's are.\n")
+    way_in.says(way_in.fail(host, password=WRONG), "permission-denied", host)
+
+
 def test_a_key_opens_a_locked_account(esxi, way_in):
     key = way_in.new_key("ecdsa")
     host = esxi(lock_after=1, authorized_keys=key.with_suffix(".pub").read_text())

@@ -26,7 +26,8 @@ def test_a_flag_that_is_not_given(agent):
 
 
 GIVEN = {"--action": "off", "--ip": "192.0.2.10", "--username": "root", "--password": SECRET}
-NUMBERS = ("--delay", "--power-wait", "--login-timeout", "--shell-timeout", "--power-timeout")
+NUMBERS = ("--delay", "--power-wait", "--retry-on", "--login-timeout", "--shell-timeout",
+           "--power-timeout")
 
 
 def login_of(agent, **options):
@@ -53,7 +54,7 @@ def test_whole_numbers(agent, option, value):
 @pytest.mark.parametrize("value", ["-1", "1.5", "1s", "x", " 1", "1\n", "1234567", "\u0663"])
 def test_what_is_no_whole_number(agent, option, value):
     said = option.lstrip("-").replace("-", "_") + "="
-    with pytest.raises(agent.Final, match=said + ".* is not usable; give a whole number"):
+    with pytest.raises(agent.Final, match=said + ".* is not usable; give digits"):
         agent.login_of({**GIVEN, option: value}, {option: value})
     with pytest.raises(agent.Final, match=said):  # as the user gave it, before the library set it
         agent.login_of({**GIVEN, option: 0}, {option: value})
