@@ -789,7 +789,7 @@ class PowerOff:
             with suppress(Final):  # hostd knows which VM it is; a kill asks anew
                 self._watch(sight.processes if sight.state == "on" else None)
             refusal = self._refusal = self._host.switch(self.vm, "off")
-            if self._poll(0 if refusal else 3, "esxcli", not refusal):
+            if self.poll(0 if refusal else 3, "esxcli", not refusal):
                 return
             self._note(refusal or "power.off was taken, and it is not off")
             if sight.state == "suspended" and refusal and "power.off" in self._tried:
@@ -819,9 +819,9 @@ class PowerOff:
                 command = "%s vm process kill -t %s -w %s" % (tool, how, own.world)
                 told = reason_in(self._host.ask(command, bound=5)[0])
                 logging.warning("%s: %s sent, %s", own, rung, told)
-                if self._poll(3, tool):
+                if self.poll(3, tool):
                     return
-        self._poll(3, tool)
+        self.poll(3, tool)
 
     def _watch(self, processes):
         """The VM's own process or None: of the sure path, or of its name, path and UUID."""
@@ -837,7 +837,7 @@ class PowerOff:
             self._own, self._beside = own[0], self._beside.union(processes) - set(own)
         return own[0] if own else None
 
-    def _poll(self, seconds, tool, just_taken=False):
+    def poll(self, seconds, tool, just_taken=False):
         """Whether the VM is proven off by then: by hostd, or where it is silent by two lists."""
         host, heard = self._host, tool == "esxcli" and self.vm.vmid
         until = host.clock.monotonic() + seconds
@@ -878,12 +878,12 @@ class PowerOff:
 
 def power_on(host, plug, ladder):
     """Switch a VM on and see that it is; power.on may lie, or wait with a question (facts: 3.2).
-    ladder: its own, None where it was absent; hostd has to say anew which VM a killed one was."""
+    ladder: its own, None where it was absent. hostd may call a killed one on a while (facts: 9)."""
     if not ladder or ladder.proof != BY_TWO_WITNESSES:
-        ladder = ladder or PowerOff(host, plug, False)
+        killed, ladder = ladder and ladder.proof, ladder or PowerOff(host, plug, False)
         ladder.look(True)
-        if not ladder.proof:
-            return  # it is on
+        if not ladder.proof and not (killed and ladder.poll(10, "esxcli")):
+            return logging.info("%s is on already", ladder.vm)
     vm, refusal = ladder.vm, "no answer, the connection broke"
     with suppress(SessionLost):
         refusal = host.switch(vm, "on")

@@ -59,7 +59,7 @@ OPERATORS = re.compile(
     r"|ReplaceBinaryOperator_(?:Add_Sub|Sub_Add|Mul_Add|Mod_Sub|BitAnd_BitOr)"
     r"|ReplaceComparisonOperator_(?:Is_IsNot|IsNot_Is|Eq_NotEq|NotEq_Eq|Lt_GtE|Lt_LtE|LtE_Gt|LtE_Lt"
     r"|Gt_LtE|Gt_GtE|GtE_Lt|GtE_Gt))\Z")
-SECONDS = re.compile(r"\b(?:bound=|sleep\(|for pause in |left\(\)|_poll\(|session\.open\()")
+SECONDS = re.compile(r"\b(?:bound=|sleep\(|for pause in |left\(\)|poll\(|session\.open\()")
 # of the random schedules, of those that have to be told among others, of the small world
 RANDOM, TELLABLE, SINGLES = 1500, 150, 1200
 # seconds of a processor, of one schedule and in all, after which a mutant never ends; bytes at most

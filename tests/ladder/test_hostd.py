@@ -89,6 +89,13 @@ def test_hostd_hangs_as_soon_as_power_off_was_refused():
         assert kills(host) == ["localcli soft", "localcli hard"]
 
 
+def test_hostd_recovers_in_a_reboot_and_calls_the_killed_vm_on_a_while():
+    with a_host(stale_seconds=6) as host:
+        host.set_hostd("hung", recover_after=10)
+        succeeds(host, "reboot", "Success: Rebooted")
+        assert [event.new for event in host.power_events] == ["off", "on"]
+
+
 def test_hostd_recovers_while_localcli_is_down():
     with a_host(host={"hostd": "down", "localcli": "down"}) as host:
         host.set_hostd("down", recover_after=12)
