@@ -125,8 +125,13 @@ def test_when_it_goes_wrong(reader: Reader) -> None:
 @pytest.mark.timeout(200)
 def test_moving_from_the_old_script_and_back(reader: Reader) -> None:
     cluster = reader.cluster
-    for node in cluster.nodes:
-        node.do("cp /usr/sbin/fence_dummy /usr/sbin/fence_ESXi")
+    for node in cluster.nodes:  # like the old script it takes a plug, which Pacemaker 3 asks for
+        node.do(
+            "sed 's/\"no_port\"/\"port\", \"no_login\"/' /usr/sbin/fence_dummy "
+            ">/usr/sbin/fence_ESXi"
+        )
+        node.do("chmod 755 /usr/sbin/fence_ESXi")
+    old = reader.admin.do("cat /usr/sbin/fence_ESXi")
     reader.admin.do(
         'pcs stonith create old fence_ESXi ipaddr=192.168.33.10 login=root passwd="XXXXXXXX" '
         "pcmk_host_list=t3022cent --force"
@@ -136,7 +141,7 @@ def test_moving_from_the_old_script_and_back(reader: Reader) -> None:
     for block in blocks_of(Page("docs/quick-start.md"), "old name"):
         reader.type(block, None if block.kind == "console" else cluster.nodes)
     for node in cluster.nodes:
-        assert node.do("cat /usr/sbin/fence_ESXi") == node.do("cat /usr/sbin/fence_dummy")
+        assert node.do("cat /usr/sbin/fence_ESXi") == old
 
 
 @pytest.mark.parametrize(
