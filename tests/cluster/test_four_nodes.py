@@ -93,6 +93,7 @@ def test_both_nodes_behind_a_dead_switch_are_fenced_in_one_go(four: Cluster) -> 
     survivors = [four.node("t3021cent"), four.node("t3023cent")]
     boots = [victim.boots() for victim in victims]
     logs = {node.name: len(node.log()) for node in survivors}
+    four.host_of(victims[0]).set(latency=1.0)  # so that an agent takes longer than to start two
     print(f"both fenced {cut_and_wait(four, victims):.1f} s after the cut")
     # both agents were started before the first of them was done
     for node in survivors:

@@ -156,7 +156,7 @@ class Cluster:
         self.t3021cent.do("crm_attribute --type crm_config --name stonith-action --delete")
         for section in ("constraints", "resources"):
             self.t3021cent.do(f"cibadmin --replace --scope {section} --xml-text '<{section}/>'")
-        wait_for("no devices", lambda: not self.view(self.t3021cent).devices(), within=30)
+        wait_for("no devices", lambda: not self.view(self.t3021cent).devices(), within=60)
         self.t3021cent.do("crm_resource --cleanup")
         self.forget()
 
