@@ -153,6 +153,8 @@ class Cluster:
         for host in self.esxi_hosts:
             host.start_afresh()
         self.wait_until_whole()
+        # what is taken away while it is being started is forgotten, and runs on as an orphan
+        self.t3021cent.run("crm_resource", "--wait", "--timeout=20s")
         self.t3021cent.do("crm_attribute --type crm_config --name stonith-action --delete")
         for section in ("constraints", "resources"):
             self.t3021cent.do(f"cibadmin --replace --scope {section} --xml-text '<{section}/>'")
