@@ -9,7 +9,7 @@ from typing import Dict, List
 from esxi_sim import Host
 from fence_runner import fence
 
-from .oracle import Run, Verdict, judge
+from .oracle import WATCHED_ON, Run, Verdict, judge
 from .schedule import Schedule
 from .stage import Stage
 
@@ -31,6 +31,7 @@ def try_out(schedule: Schedule) -> Verdict:
         stage.set(host)
         powers = {vm.serial: vm.power for vm in host.inventory.known()}
         runs = _run_agents(host, stage)
+        time.sleep(WATCHED_ON)
         return judge(stage, runs, host, powers)
 
 

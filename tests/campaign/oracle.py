@@ -51,6 +51,9 @@ from .stage import Stage
 
 BOUND = {"off": 45.0, "on": 45.0, "reboot": 55.0, "status": 20.0, "list": 20.0,
          "list-status": 20.0, "monitor": 20.0}
+# seconds for which the host is watched after the last verdict, in both ways of running: what
+# follows from a command, such as an autostart, is then seen in both or in neither
+WATCHED_ON = 0.75
 # the commands that change power, and what an action may send of them
 SWITCH = re.compile(r"vim-cmd vmsvc/power\.(on|off|reset|suspend|shutdown|reboot)\b"
                     r"|(?:esxcli|localcli) vm process (kill)\b")

@@ -66,6 +66,13 @@ def test_both_ways_of_running_say_the_same():
     assert compare(todo, 12)[0] == []
 
 
+@pytest.mark.parametrize("way", ["in virtual time", "end to end"])
+def test_what_follows_from_a_command_after_the_verdict_is_seen(way, theatre):
+    schedule = Schedule(vm={"autostart": 0.5})
+    try_out = theatre.try_out if way == "in virtual time" else end_to_end.try_out
+    assert [event[1] for event in try_out(schedule).events] == ["off", "on"]
+
+
 @pytest.mark.parametrize("bug", MUTANTS)
 def test_an_agent_with_a_bug_does_wrong_where_the_agent_does_not(bug, theatre):
     schedule = schedule_that_catches(bug)

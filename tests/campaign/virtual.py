@@ -16,7 +16,7 @@ import greenlet
 from esxi_sim.virtual import LineBroken, VirtualClock, VirtualLine
 from esxi_sim.world import World
 
-from .oracle import Run, Verdict, judge
+from .oracle import WATCHED_ON, Run, Verdict, judge
 from .schedule import Schedule
 from .stage import Stage
 
@@ -78,6 +78,7 @@ class Theatre:
         else:
             clock.together(lambda: run(0, schedule.action, 0.0),
                            lambda: run(1, *schedule.second))
+        clock.sleep(WATCHED_ON)
         return judge(stage, [runs[number] for number in sorted(runs)], world, powers)
 
     def _run(self, stage: Stage, world: World, action: str, logins: Iterator[str]) -> Run:
