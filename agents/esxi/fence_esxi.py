@@ -720,7 +720,7 @@ class PowerOff:
         self._told = []  # what hostd called it so far; the process of a suspended VM goes, too
         self._tried, self._trouble, self._refusal = [], "", ""
 
-    def _is_off(self, sight, just_taken=False):
+    def _is_off(self, sight, just_taken=False):  # Final where the look may be at another VM
         vm, own = sight.vm, self._own
         if self.vm.file != vm.file and (self.vm.file or own and not (own.may_use(vm.file) and (
                 own in (sight.processes or ()) or self._host.lies_on(vm, own)))):

@@ -68,6 +68,22 @@ def test_a_vm_that_was_off_is_left_off_whatever_went_wrong(check, world):
     assert host.vm("scratch").power == "off"
 
 
+@pytest.mark.parametrize(("found", "change"), [("on", "off"), ("off", "on")])
+def test_another_vm_that_takes_the_name_meanwhile_is_left_alone(check, world, found, change):
+    scratch, other = VM("scratch", power=found), VM("other", power=change)
+    host = world([scratch, other])
+
+    def rename(news):
+        if getattr(news, "new", None) == change and scratch.name == "scratch":
+            host.rename(scratch, "moved")
+            host.rename(other, "scratch")
+
+    host.listeners.append(rename)
+    outcome = check(host, *words("scratch"))
+    assert outcome.checks["left"][0] == "FAIL" or scratch.power == found
+    assert {event.serial for event in host.power_events} == {scratch.serial}
+
+
 #: VMs, the name given, what is said
 REFUSED = {
     "no VM of that name": ([VM("node1")], "scratch", "no VM is called"),
