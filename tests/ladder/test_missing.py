@@ -21,6 +21,9 @@ def test_an_unknown_vm(action, value, means_yes):
             assert (done.status, done.stdout) == (2, "Status: OFF\n")
         elif action == "off":
             assert (done.status, done.stdout) == (0, "Success: Already OFF\n")
+        else:  # it is off, which is what a reboot promises, and there is nothing to switch on
+            assert (done.status, done.stdout) == (0, "Success: Rebooted\n")
+            assert 'no VM is called "node9"' in done.stderr
         assert power_commands(host) == []
         assert kills(host) == []
 
