@@ -153,12 +153,14 @@ class Cluster:
         for host in self.esxi_hosts:
             host.start_afresh()
         self.wait_until_whole()
-        # what is taken away while it is being started is forgotten, and runs on as an orphan
-        self.t3021cent.run("crm_resource", "--wait", "--timeout=20s")
-        self.t3021cent.do("crm_attribute --type crm_config --name stonith-action --delete")
+        # what is taken away while it runs, or is being started, may run on as an orphan
+        self.t3021cent.do("crm_attribute --type crm_config --name stop-all-resources --update true")
+        self.t3021cent.run("crm_resource", "--wait", "--timeout=40s")
         for section in ("constraints", "resources"):
             self.t3021cent.do(f"cibadmin --replace --scope {section} --xml-text '<{section}/>'")
         wait_for("no devices", lambda: not self.view(self.t3021cent).devices(), within=60)
+        for name in ("stop-all-resources", "stonith-action"):
+            self.t3021cent.do(f"crm_attribute --type crm_config --name {name} --delete")
         self.t3021cent.do("crm_resource --cleanup")
         self.forget()
 
