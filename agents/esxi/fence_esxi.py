@@ -425,7 +425,7 @@ class EsxiHost:
     """An ESXi host: which VM a plug means, and its power, before one deadline. limits: seconds for
     "login", "shell", "power"; reads: nothing is changed, so that silence is no reason to go on."""
     def __init__(self, login, limits, deadline, reads, session, clock):
-        self._login, self._limits, self._reads = login, limits, reads
+        self._login, self.ip, self._limits, self._reads = login, login.host, limits, reads
         self.deadline, self._new_session, self.clock = deadline, session, clock
         self._session = self._refusal = None
         self._lister, self._inventories = "localcli", []  # which needs no hostd; all seen so far
@@ -438,7 +438,7 @@ class EsxiHost:
         """The Answers to one or two commands side by side, None for each that came too late."""
         for again in (not re.search(r"power\.o|process kill", commands[0]), False):
             if self.left() < 0.3:
-                raise FenceError("no time left to ask %s" % self._login.host)
+                raise FenceError("no time left to ask %s" % self.ip)
             self._session = self._session or self._log_in()
             bound = min(bound or self._limits["shell"], max(0.1, self.left()))
             try:
@@ -455,7 +455,7 @@ class EsxiHost:
             if logging.getLogger().isEnabledFor(logging.DEBUG):  # a list may be long
                 logging.debug("asked %s: %s", command, answer and one_line("%d, %s" % answer))
             if answer and answer.status == 77 and "this key may not" in answer.text:
-                raise Final("%s: %s" % (self._login.host, one_line(answer.text)))
+                raise Final("%s: %s" % (self.ip, one_line(answer.text)))
         return answers
 
     def hang_up(self):
@@ -471,7 +471,7 @@ class EsxiHost:
             session = self._new_session(self._login)
             try:
                 session.open(min(self._limits["login"], max(0.1, self.left())))
-                logging.info("logged in to %s", self._login.host)
+                logging.info("logged in to %s", self.ip)
                 return session
             except BaseException as failure:
                 session.close()
@@ -497,13 +497,13 @@ class EsxiHost:
                     parse_processes(self.ask(LIST[self._lister])[0]))
             if answer and answer.status and MAY_NOT.search(answer.text):
                 raise Final("%s: no vim-cmd (%s); give %s the Administrator role, or correct ip="
-                            % (self._login.host, reason_in(answer), self._login.user))
+                            % (self.ip, reason_in(answer), self._login.user))
             if answer is None and listed and not self._reads or self.left() < 3:
                 break
             self.clock.sleep(0.3 if self._reads else 0)
         why = "a damaged answer" if answer and answer.status == 0 else reason_in(answer)
         raise HostdSilent('%s gave no usable answer to "%s": %s%s' % (
-            self._login.host, question, why, SEE_HOSTD), processes=processes)
+            self.ip, question, why, SEE_HOSTD), processes=processes)
 
     def look(self):
         """(Inventory, processes): what is registered and what runs; HostdSilent."""
@@ -524,7 +524,7 @@ class EsxiHost:
 
     def _find(self, plug, inventory, processes, again):
         """The Sight of the one VM of this name or BIOS UUID, by row, get.summary and processes."""
-        who = "%s: which VM is called %s is not certain: " % (self._login.host, show(plug))
+        who = "%s: which VM is called %s is not certain: " % (self.ip, show(plug))
         uuid, listed = plain_uuid(plug), inventory.rows()
         named = [process for process in processes or [] if process.is_called(plug, uuid)]
         if not (inventory.complete or named or processes is not None and self.is_whole(processes)):
@@ -547,7 +547,7 @@ class EsxiHost:
         if not found or again and None in sights:
             skipped = " (Skipping invalid VM %s)" % ", ".join(inventory.skipped)
             raise NoSuchVM("%s: no VM is called %s%s; -o list shows the names" % (
-                self._login.host, show(plug), skipped * bool(inventory.skipped)))
+                self.ip, show(plug), skipped * bool(inventory.skipped)))
         return found[0]._replace(processes=processes)
 
     def _identify(self, vmid, is_only):
@@ -564,7 +564,7 @@ class EsxiHost:
                 break
         why = reason_in(told) if told is None or told.status else "damaged, lost or forged by notes"
         raise (HostdSilent if is_only else Final)("%s: hostd does not tell who Vmid %s is: %s%s" % (
-            self._login.host, vmid, why, SEE_HOSTD))
+            self.ip, vmid, why, SEE_HOSTD))
 
     def look_at(self, vm):
         """A Sight of a VM: hostd's word on its power beside the processes. NoSuchVM, HostdSilent"""
@@ -572,7 +572,7 @@ class EsxiHost:
             "vim-cmd vmsvc/power.getstate " + vm.vmid,
             lambda answer: bool(NOT_FOUND.match(answer.text)) or parse_power_state(answer))
         if state is True:
-            raise NoSuchVM("%s: %s has left the list of VMs; try again" % (self._login.host, vm))
+            raise NoSuchVM("%s: %s has left the list of VMs; try again" % (self.ip, vm))
         return Sight(vm, state, processes)
 
     def _rows_with_uuid(self, uuid, rows, is_known):
@@ -588,7 +588,7 @@ class EsxiHost:
                             "uuid.bios" % (uuid, show(told["vc.uuid"][0].name)))
             if len([key for _, key in values if key == "uuid.bios"]) < len(rows):
                 raise HostdSilent("%s: which VM has the UUID %s is not certain: a .vmx file cannot "
-                                  "be read; see the datastores" % (self._login.host, uuid))
+                                  "be read; see the datastores" % (self.ip, uuid))
         return told["uuid.bios"]
 
     def vmx_values(self, rows):
@@ -653,7 +653,7 @@ class EsxiHost:
         """[(Row, state), ...]; "off" only where `ps` agrees and its .vmx names no suspend image."""
         inventory, processes = self.look()
         if processes is None:
-            raise HostdSilent("%s does not list the running VMs%s" % (self._login.host, SEE_HOSTD))
+            raise HostdSilent("%s does not list the running VMs%s" % (self.ip, SEE_HOSTD))
         files, names = {below_volume(p.path): p for p in processes}, {p.name for p in processes}
         rows = [(row, [files[path] for path in map(below_volume, vmx_paths(row.file))
                        if path in files], names & spellings(row.name)) for row in inventory.rows()]
@@ -724,7 +724,7 @@ class PowerOff:
         vm, own = sight.vm, self._own
         if self.vm.file != vm.file and (self.vm.file or own and not (own.may_use(vm.file) and (
                 own in (sight.processes or ()) or self._host.lies_on(vm, own)))):
-            raise Final("%s may be another VM now, %s; compare them on the host" % (self.vm, vm))
+            raise Final("%s: %s may be another VM now; compare %s" % (self._host.ip, self.vm, vm))
         self.vm = vm
         self._told.append(sight.state)
         self.proof = BY_TWO_WITNESSES if self._host.is_off(sight, just_taken) else None
@@ -742,8 +742,8 @@ class PowerOff:
             self._first, state = trouble, None
             self._note(str(trouble))
         if must_tell and not self.proof and state != "on":
-            raise Final("hostd calls %s %s, which is not proven off; on could resume a stale node: "
-                        "fence it with off" % (self.vm, state))
+            raise Final("%s: hostd calls %s %s, which is not proven off; on could resume a stale "
+                        "node: fence it with off" % (self._host.ip, self.vm, state))
 
     def run(self):
         """Returns when the VM is proven off; raises Final, saying what was tried."""
@@ -811,7 +811,8 @@ class PowerOff:
                 break
             lies = self._sure_path or not self.vm.file or self._host.lies_on(self.vm, own)
             if not lies and (lies is False or self._told[-1] != "on" and own != known):  # a copy?
-                raise Final("%s is not killed: its datastore is not that of %s" % (own, self.vm))
+                raise Final("%s: %s is not killed: its datastore is not that of %s" % (
+                    self._host.ip, own, self.vm))
             self._sure_path = own.path
             if how == "force" or self._host.left() > 18:  # seconds
                 rung = "%s kill %s" % (tool, how)
@@ -828,11 +829,10 @@ class PowerOff:
         vm, sure = self.vm, self._sure_path
         named = [each for each in processes or [] if (each.path == sure if sure else each.is_called(
             vm.name, None if vm.file else vm.uuid))]
-        own = [each for each in named if sure or vm.file is None
-               or each.may_use(vm.file) and each.uuid == vm.uuid]
+        own = [p for p in named if sure or not vm.file or p.may_use(vm.file) and p.uuid == vm.uuid]
         if len(named) > 1 or len(own) != len(named):
-            raise Final("%s is not certain: is it %s? Nothing more was killed; rename one" % (
-                vm, " or ".join(map(str, named))))
+            raise Final("%s: %s is not certain: is it %s? Nothing more was killed; rename one" % (
+                self._host.ip, vm, " or ".join(map(str, named))))
         if own:
             self._own, self._beside = own[0], self._beside.union(processes) - set(own)
         return own[0] if own else None
@@ -872,8 +872,8 @@ class PowerOff:
             self._trouble = trouble
 
     def _failure(self, cause=None):
-        return Final("%s is not proven off: %s; tried: %s; switch it off on the host itself" % (
-            self.vm, cause or self._refusal or self._trouble,
+        return Final("%s: %s is not proven off: %s; tried: %s; switch it off on the host itself" % (
+            self._host.ip, self.vm, cause or self._refusal or self._trouble,
             ", ".join(self._tried) or "nothing could be sent"))
 
 def power_on(host, plug, ladder):
@@ -890,8 +890,8 @@ def power_on(host, plug, ladder):
     until = host.clock.monotonic() + (30 if "no answer" in refusal else 0 if refusal else 3)
     while host.look_at(vm).state != "on":
         if host.clock.monotonic() >= until or host.left() < 1:
-            raise Final("%s could not be switched on: %s; look at its events on the host" % (
-                vm, refusal or "power.on was taken, and it stays off"))
+            raise Final("%s: %s could not be switched on: %s; look at its events on the host" % (
+                host.ip, vm, refusal or "power.on was taken, and it stays off"))
         host.clock.sleep(0.5)
     logging.info('%s is on: hostd says "Powered on"', vm)
 
@@ -923,10 +923,10 @@ LONG_DESCRIPTION = (
     "The plug is the display name of the VM, letter for letter, or its UUID (uuid.bios in the .vmx)"
     "; not a Vmid. Name the node in pcmk_host_list, or map it, as in pcmk_host_map=node1:web-1: to "
     "be asked for its list a device needs a host that answers.\n\n"
-    "A VM is off only where two witnesses say so, hostd and the list of running VMs. If power.off "
-    "is not enough, its process is killed, by esxcli and, where hostd is silent, localcli. For a "
-    "suspended VM status and on are an error, off and reboot power it off. A VM not listed is an "
-    "error, unless missing_as_off is set and the list is complete and explains all that runs.\n\n"
+    "A VM is off only where it is proven: by hostd and the list of running VMs or, where hostd is "
+    "silent, by two lists. Where power.off is not enough, its process is killed. Of a suspended VM "
+    "status and on are an error, off and reboot power it off. A VM not listed is an error, unless "
+    "missing_as_off is set and the list is complete and explains all that runs.\n\n"
     "Off and on end with a verdict within 45 seconds, reboot within 55, all else within 20, delay "
     "added. The exit status is 0 for done or on, 2 when status finds the VM off, else 1.\n\n"
     "Run esxi-fence-check(8) before the first fencing and after every update of ESXi. See also "

@@ -48,7 +48,8 @@ TROUBLES = [
             host={"banner_delay": 60.0}, device="login_timeout=3"),
     Trouble("unknown", "192.168.33.103", "no VM is called", plug="nosuchvm"),
     Trouble(
-        "immortal", "192.168.33.104", "still|not.*off", vm={"off": "ignored", "kill_needs": "never"}
+        "immortal", "192.168.33.104", "is not proven off",
+        vm={"off": "ignored", "kill_needs": "never"}
     ),
     Trouble("hostd-hung", "192.168.33.105", "hostd", host={"hostd": "hung"}, fenced=True),
     Trouble("host-hung", "192.168.33.106", "hostd may hang",
@@ -58,7 +59,7 @@ TROUBLES = [
 IN_THE_RUNBOOK = [
     trouble
     for trouble in TROUBLES
-    if trouble.target in ("wrong-password", "unreachable", "unknown", "host-hung")
+    if trouble.target in ("wrong-password", "unreachable", "unknown", "immortal", "host-hung")
 ]
 
 
