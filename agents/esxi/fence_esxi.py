@@ -51,8 +51,8 @@ class NoSuchVM(FenceError):
 Answer = namedtuple("Answer", "status text")
 Row = namedtuple("Row", "vmid name file")
 HEADER = re.compile(r"^ *Vmid +Name +File +Guest OS +Version +Annotation *$", re.MULTILINE)
-ROW = (r"([1-9][0-9]*) +(%s) {3,}(\[.{0,100}?\] ?.{1,512}?\.(?i:vmt?x)) {3,}[^ ]* +vmx-[0-9]+"
-       r"(?: .*)?\Z")  # bounded, so that no note makes it slow
+ROW = (r"([1-9][0-9]*) +(%s) {3,}(\[.{0,100}?\] ?.{1,512}?\.(?i:vmt?x)) {3,}(?! )(?:[^ ]+ +)?"
+       r"vmx-[0-9]+(?: .*)?\Z")  # bounded, and no two repeats share a blank: a note may hold many
 POWER_STATES = {"Powered on": "on", "Powered off": "off", "Suspended": "suspended"}
 
 def one_line(text, limit=300):
@@ -428,7 +428,7 @@ class EsxiHost:
         self._login, self.ip, self._limits, self._reads = login, login.host, limits, reads
         self.deadline, self._new_session, self.clock = deadline, session, clock
         self._session = self._refusal = None
-        self._lister, self._inventories = "localcli", []  # which needs no hostd; all seen so far
+        self._lister, self.inventories = "localcli", []  # which needs no hostd; all seen so far
 
     def left(self):
         """Seconds until the verdict is due."""
@@ -508,7 +508,7 @@ class EsxiHost:
     def look(self):
         """(Inventory, processes): what is registered and what runs; HostdSilent."""
         inventory, processes = self._ask_hostd("vim-cmd vmsvc/getallvms", parse_inventory)
-        self._inventories.append(inventory)
+        self.inventories.append(inventory)
         return inventory, processes
 
     def sight(self, plug):
@@ -530,27 +530,30 @@ class EsxiHost:
         if not (inventory.complete or named or processes is not None and self.is_whole(processes)):
             raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
         rows = inventory.rows(plug) or [row for row in listed for p in named if p.may_use(row.file)]
-        if uuid:
-            rows += self._rows_with_uuid(uuid, listed, bool(rows))
-        vmids = dict.fromkeys(row.vmid for row in rows)
-        sights = [self._identify(vmid, len(vmids) == 1) for vmid in vmids]
+        new = self._rows_with_uuid(uuid, [row for row in listed if uuid and not (rows and any(
+            p.may_use(row.file) and p.is_called(row.name) for p in processes))], rows)
+        is_sure = len(set(rows or new)) == 1 and (uuid or inventory.rows(plug))
+        vmids = dict.fromkeys(row.vmid for row in rows + new)
+        sights = [self._identify(vmid, is_sure) for vmid in vmids]
         found = [each for each in sights if each and (
             plug in spellings(each.vm.name) or (uuid and each.vm.uuid == uuid))]
         strangers = [each for each in named if not any(
-            each.may_use(sight.vm.file) and each.is_called(sight.vm.name) for sight in found)]
+            each.may_use(sight.vm.file) and each.is_called(sight.vm.name, uuid) for sight in found)]
         taken = not found and any(each.may_use(other.vm.file) and self.lies_on(
             other.vm, each) is not False for other in sights if other for each in named)
         if len(found) > 1 or taken or found and (strangers or len(named) > 1):
             names = ["%s %s" % (each.vm, each.vm.file) for each in found]
             names += map(str, strangers or named[len(found) :])
             raise Final(who + " or ".join(names) + "; rename one of them, or use a UUID")
+        if new and not found and not (again and None in sights):
+            raise Final(who + "a .vmx file cannot be read; see the datastores")
         if not found or again and None in sights:
             skipped = " (Skipping invalid VM %s)" % ", ".join(inventory.skipped)
             raise NoSuchVM("%s: no VM is called %s%s; -o list shows the names" % (
                 self.ip, show(plug), skipped * bool(inventory.skipped)))
         return found[0]._replace(processes=processes)
 
-    def _identify(self, vmid, is_only):
+    def _identify(self, vmid, is_sure):
         """The Sight of a Vmid, without processes; None where there is none. HostdSilent, Final."""
         for _ in range(2):
             state, told = self.ask("vim-cmd vmsvc/power.getstate " + vmid,
@@ -563,7 +566,7 @@ class EsxiHost:
             if told is None and not self._reads:
                 break
         why = reason_in(told) if told is None or told.status else "damaged, lost or forged by notes"
-        raise (HostdSilent if is_only else Final)("%s: hostd does not tell who Vmid %s is: %s%s" % (
+        raise (HostdSilent if is_sure else Final)("%s: hostd does not tell who Vmid %s is: %s%s" % (
             self.ip, vmid, why, SEE_HOSTD))
 
     def look_at(self, vm):
@@ -576,20 +579,16 @@ class EsxiHost:
         return Sight(vm, state, processes)
 
     def _rows_with_uuid(self, uuid, rows, is_known):
-        """The rows of VMs whose .vmx holds this BIOS UUID. Asked even where a process bears it,
-        since a second VM may do so too; but then the silence of a dead datastore does no harm."""
+        """The rows whose .vmx holds this BIOS UUID, or is silent: a VM may have a running clone."""
         values = self.vmx_values(rows) or {}
         told = {key: [row for row in rows for path in vmx_paths(row.file)
                       if plain_uuid(values.get((path, key), "")) == uuid]
                 for key in ("uuid.bios", "vc.uuid")}
-        if not told["uuid.bios"] and not is_known:
-            if told["vc.uuid"]:
-                raise Final("%s is the vc.uuid of %s, which no list of running VMs shows; give its "
-                            "uuid.bios" % (uuid, show(told["vc.uuid"][0].name)))
-            if len([key for _, key in values if key == "uuid.bios"]) < len(rows):
-                raise HostdSilent("%s: which VM has the UUID %s is not certain: a .vmx file cannot "
-                                  "be read; see the datastores" % (self.ip, uuid))
-        return told["uuid.bios"]
+        if told["vc.uuid"] and not (told["uuid.bios"] or is_known):
+            raise Final("%s is the vc.uuid of %s, which no list of running VMs shows; give its "
+                        "uuid.bios" % (uuid, show(told["vc.uuid"][0].name)))
+        return told["uuid.bios"] + [row for row in rows if not any(
+            all((path, key) in values for key in told) for path in vmx_paths(row.file))]
 
     def vmx_values(self, rows):
         """{(path, key): value} of UUIDs and suspend images; None where a datastore is silent."""
@@ -644,7 +643,7 @@ class EsxiHost:
         """Whether a VM sight() missed is absent: it never was listed, and the list explains all."""
         inventory, processes = missing.inventory, missing.processes
         return (inventory.complete and processes is not None
-                and not any(each.rows(plug) for each in self._inventories)
+                and not any(each.rows(plug) for each in self.inventories)
                 and all(any(each.may_use(row.file) for row in inventory.rows(each.name))
                         and not each.is_called(plug, plain_uuid(plug)) for each in processes)
                 and self.is_whole(processes))
@@ -734,16 +733,15 @@ class PowerOff:
         """The first look. Raises NoSuchVM, Final, and where it must tell whatever went wrong."""
         try:
             self._first = self._host.sight(self._plug)
-            state = self._first.state
             self._is_off(self._first)
         except (HostdSilent, SessionLost) as trouble:
             if must_tell:
                 raise
-            self._first, state = trouble, None
+            self._first = trouble
             self._note(str(trouble))
-        if must_tell and not self.proof and state != "on":
+        if must_tell and not self.proof and self._first.state != "on":
             raise Final("%s: hostd calls %s %s, which is not proven off; on could resume a stale "
-                        "node: fence it with off" % (self._host.ip, self.vm, state))
+                        "node: fence it with off" % (self._host.ip, self.vm, self._first.state))
 
     def run(self):
         """Returns when the VM is proven off; raises Final, saying what was tried."""
@@ -800,7 +798,7 @@ class PowerOff:
     def _kill_with(self, tool, seen=None):
         """Rung 2 through esxcli, rung 3 through localcli; seen: the processes a while ago. Each
         World ID is as listed just before, since then it may have been another VM's."""
-        known, _ = self._own, self._watch(seen)  # known: while hostd called it on
+        old, _ = self._own, self._watch(seen)  # old: while hostd called it on
         for how in ("soft", "hard", "force") if self._may_kill else ():
             processes = parse_processes(self._host.ask(LIST[tool], bound=5)[0])
             if processes is None:
@@ -809,8 +807,8 @@ class PowerOff:
             own = self._watch(processes)
             if own is None:
                 break
-            lies = self._sure_path or not self.vm.file or self._host.lies_on(self.vm, own)
-            if not lies and (lies is False or self._told[-1] != "on" and own != known):  # a copy?
+            lies = {self._sure_path or self._host.lies_on(each, own) for each in self._rows}
+            if False in lies or None in lies and self._told[-1:] not in ([], ["on"]) and own != old:
                 raise Final("%s: %s is not killed: its datastore is not that of %s" % (
                     self._host.ip, own, self.vm))
             self._sure_path = own.path
@@ -826,10 +824,12 @@ class PowerOff:
 
     def _watch(self, processes):
         """The VM's own process or None: of the sure path, or of its name, path and UUID."""
-        vm, sure = self.vm, self._sure_path
+        vm, sure, seen = self.vm, self._sure_path, self._host.inventories
+        self._rows = [vm] if vm.file else {row for each in seen for row in each.rows(self._plug)}
         named = [each for each in processes or [] if (each.path == sure if sure else each.is_called(
             vm.name, None if vm.file else vm.uuid))]
-        own = [p for p in named if sure or not vm.file or p.may_use(vm.file) and p.uuid == vm.uuid]
+        own = [each for each in named if sure or vm.uuid in (None, each.uuid)
+               and all(each.may_use(row.file) for row in self._rows)]
         if len(named) > 1 or len(own) != len(named):
             raise Final("%s: %s is not certain: is it %s? Nothing more was killed; rename one" % (
                 self._host.ip, vm, " or ".join(map(str, named))))

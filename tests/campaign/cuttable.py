@@ -36,7 +36,7 @@ def is_cuttable(schedule: Schedule) -> bool:
       localcli or esxcli. Where it does not: localcli's list, and the VM's own process was there to
       be seen: no list is shortened that might have shown it. And in both cases `ps` as VMware's;
       else, where hostd answers, both lists, and where it does not, another VM whose process shows
-      that the list is alive. A UUID only the process tells, where the files cannot be read.
+      that the list is alive.
     - It stays off long enough to be seen: it is not on again, more than once or unseen by hostd,
       before there was time for a proof (3 s, once hostd noticed and ps shows it no more).
     - The rest of the trouble does not eat up the time: each silence costs what the agent waits for
@@ -97,11 +97,7 @@ def _hostd_answers(schedule: Schedule) -> bool:
 
 def _is_way_open(schedule: Schedule) -> bool:
     closed = _closed_programs(schedule)
-    reads_files = schedule.plug == "uuid" and schedule.power != "on"
-    if reads_files and any(command in ("^grep", "") for command, *_ in schedule.bad):
-        return False
-    if closed is None or schedule.datastore and schedule.plug == "uuid" and (
-            schedule.power != "on" or schedule.bad or schedule.admin):
+    if closed is None:
         return False
     hostd = _hostd_answers(schedule) and "vim-cmd" not in closed
     localcli = "localcli" not in closed

@@ -21,6 +21,9 @@ DAMAGES = {"empty": 14, "half": 14, "garbage": 8, "hang": 10, "hang_after": 3, "
 # for good: more than any run asks
 FOR_GOOD = 999
 LISTS = ("localcli vm process list", "esxcli vm process list")
+# what tells which VMs there are, and which of them a process is
+TELLING = ("vim-cmd vmsvc/getallvms", "vim-cmd vmsvc/get.summary 1",
+           "vim-cmd vmsvc/power.getstate 1", "readlink /vmfs")
 # what leaves less of a list, so that it still may look whole; what makes `ps` seem not to be there
 SHORTENING = ("empty", "half")
 NO_ANSWERS = ("absent", "hang", "hang_after", "silent", "dead")
@@ -66,9 +69,10 @@ def schedule_of(seed: int, number: int) -> Schedule:
 def _keep_it_knowable(schedule: Schedule) -> None:
     """Take out what no agent could know.
 
-    Where hostd is silent or has lost the VM, the VM that runs is the one a name or UUID means: so
-    there is no other bearer of it than the VM itself, unless that runs on; and none comes where
-    another agent may just have switched the VM off, or where the VM itself loses its name or row.
+    Where hostd is silent from the first, or has lost the VM, the VM that runs is the one a name or
+    UUID means: so there is no other bearer of it than the VM itself, unless that runs on; and none
+    comes where another agent may just have switched the VM off, or where the VM itself loses its
+    name or row. A name is known once hostd has listed the VMs; of a UUID it has to tell more.
     Not both of the lists of processes are taken away, or made to lie in the same way, for good; nor
     hostd and a list at once: half a list may look whole, and of an invalid VM hostd says "Powered
     off". Where there is no `ps` of VMware's, or it does not answer, the two lists are all there is
@@ -77,10 +81,14 @@ def _keep_it_knowable(schedule: Schedule) -> None:
     does = {what for what, _ in schedule.admin}
     bearers = ["registered", "unlisted", "invalid", "double", "unlisted double", "rename neighbour",
                "rename neighbour's process"]
-    is_heard = schedule.hostd == "up" and not schedule.bad and not may_be_invalid(schedule)
+    is_heard = not may_be_invalid(schedule) and not any(
+        re.search(command, each) for command, *_ in schedule.bad for each in TELLING)
     if "uuid" in schedule.plug:
-        bearers += ["copy", "unlisted copy"]
-        is_heard = is_heard and not schedule.datastore  # its .vmx has to tell the UUID
+        bearers += ["copy", "unlisted copy", "clone"]
+        is_heard = is_heard and schedule.hostd == "up"
+    elif schedule.hostd != "up":  # the list of VMs and its own datastore's link say which it is
+        is_heard = is_heard and schedule.hostd_after > 1 and schedule.datastore != "linkless" and (
+            not schedule.second and "," not in schedule.plug)
     runs_on = schedule.power == "on" and not does & {"off", "suspend"}
     is_named = not does & {"rename", "rename process", "unregister", "reregister by its process"}
     if not (is_named and (runs_on or is_heard)) and schedule.twin in bearers:
@@ -200,7 +208,7 @@ def _forged(random: Random, schedule: Schedule) -> None:
 
 def _twin(random: Random, schedule: Schedule) -> None:
     schedule.twin = random.choice(("registered", "unlisted", "invalid", "copy", "unlisted copy",
-                                   "double", "unlisted double"))
+                                   "double", "unlisted double", "clone"))
 
 
 def _admin(random: Random, schedule: Schedule) -> None:

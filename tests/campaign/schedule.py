@@ -26,7 +26,7 @@ class Schedule:
     twin: another running VM that could be taken for it: of the same name, "registered", "unlisted"
     (left behind) or "invalid" (hostd has lost its configuration); or a file copy, of the same UUID
     and path on another datastore, under another name, "copy" or "unlisted copy", or under the same,
-    "double" or "unlisted double".
+    "double" or "unlisted double"; or "clone", of the same UUID in a folder of its own.
     vm: fields of esxi_sim.VMFaults. host: fields of esxi_sim.Faults.
     hostd: its state ("hung", "down", "late_failure") once hostd_after commands were answered, for
     hostd_seconds (None: for ever).

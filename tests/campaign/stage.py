@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional
 
 from esxi_sim import VM, BadAnswer, LineCut, VMFaults
+from esxi_sim.vms import uuid_hex
 
 from .schedule import NEIGHBOURS, TARGET, UNKNOWN_PLUG, Schedule
 
@@ -20,6 +21,7 @@ SAYINGS = {
                    "   faultMessage = <unset>\n   msg = \"Unable to find a VM corresponding to "
                    "\"1\"\"\n}\n", 1),
 }
+CLONED = "564d4c8e-6344-e889-9560-8d4f008dc749"  # the UUID of two VMs
 ROW = "%d      %s   [datastore1] node1/node1.vmx   centos8_64Guest   vmx-13   "
 SUMMARY = """moved
    config = (vim.vm.Summary.ConfigSummary) {
@@ -48,6 +50,10 @@ class Stage:
         if schedule.twin in ("registered", "unlisted", "invalid"):
             self.twin = VM(TARGET, datastore="datastore2", registered=schedule.twin != "unlisted",
                            invalid=schedule.twin == "invalid")
+            self.vms.append(self.twin)
+        elif schedule.twin == "clone":
+            self.target.uuid = uuid_hex(CLONED)
+            self.twin = VM("node1 clone", datastore="datastore2", uuid=CLONED)
             self.vms.append(self.twin)
 
     def set(self, world: Any) -> None:

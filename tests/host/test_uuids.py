@@ -77,5 +77,5 @@ def test_a_uuid_cannot_be_missing_while_a_configuration_file_cannot_be_read(host
     unknown = NODE.replace("53", "99")
     run = fence.as_pacemaker(host, "status", unknown, missing_as_off="1")
     assert said(run) == ("", 1)
-    assert f"which VM has the UUID {unknown.replace('-', '')} is not certain" in run.stderr
+    assert f'which VM is called "{unknown}" is not certain' in run.stderr
     assert "a .vmx file cannot be read; see the datastores" in run.stderr
