@@ -54,10 +54,11 @@ test: ## Run all tests (the cluster's need root)
 	exit $$status
 
 .PHONY: test-gate
-test-gate: ## Attack the restricted key in busybox 1.30 to 1.38, of other Debian releases (root)
+test-gate: ## Attack the restricted key in busybox 1.30 to 1.38; run the host's tests through it (root)
 	@tools/setup matrix
 	$(SUDO) tools/userland clean bullseye trixie sid
 	FENCE_ESXI_BUSYBOXES=all $(PYTEST) -n $(JOBS) tests/gate
+	PYTHONPATH=tests/gate $(PYTEST) -n $(JOBS) -p gated_everywhere tests/host
 
 .PHONY: cluster-splitbrain
 cluster-splitbrain: ## Cut two nodes from each other ten times: exactly one survives (root)

@@ -1,9 +1,6 @@
 """Let the agent in through a restricted key: for tests of a simulated host.
 
-As a plugin of pytest, every simulated host of a test run gets such a key for all of its VMs, and
-the agent is given the key where the test gives it the password:
-
-    PYTHONPATH=tests/gate pytest -p gated_everywhere tests/host
+gated_everywhere.py lets other tests in through such a key.
 """
 
 from __future__ import annotations

@@ -37,9 +37,11 @@ AGENT = TESTS.parent / "agents/esxi/fence_esxi.py"
 PLACE = "FENCE_ESXI_GATED_KEY"
 LEFT_OUT = (
     "test_a_bad_option_is_told_and_leaves_the_host_alone",
-    "test_an_action_takes_so_many_host_commands",
+    "test_an_action_takes_these_host_commands_and_no_more",
     "test_an_identity_file_logs_in",
     "test_stonith_admin_reads_and_validates_the_agent",
+    "test_validate_all_tells_a_bad_option_too",
+    "test_where_nothing_else_runs_ps_is_asked_too",
 )
 AGENT_WITH_KEY = '''#!/usr/bin/python3
 """fence_esxi, given a key where it is given a password."""
