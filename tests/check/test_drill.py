@@ -68,6 +68,15 @@ def test_a_vm_that_was_off_is_left_off_whatever_went_wrong(check, world):
     assert host.vm("scratch").power == "off"
 
 
+def test_hostds_word_alone_does_not_leave_it_off(check, world):
+    scratch = VM("scratch", power="off")
+    host = world([scratch, VM("other")])
+    host.listeners.append(
+        lambda news: host.invalidate(scratch) if getattr(news, "new", None) == "on" else None)
+    outcome = check(host, *words("scratch"))
+    assert outcome.checks["left"][0] == "FAIL" or scratch.power == "off"
+
+
 #: how it was found, faults of the VM: what the drill sent is done after it has ended
 LATE = {
     "a kill": ("on", {"kill_seconds": 30}),
