@@ -5,8 +5,10 @@ import os
 import pty
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,16 +27,21 @@ def host():
 
 
 @pytest.fixture
-def run(tmp_path, host):
-    """run(word, ...): the tool at the host, whose key is pinned; the finished process."""
+def command(tmp_path, host):
+    """The first words of a command line: the tool at the host, whose key is pinned."""
     pinned = tmp_path / "esxi_hosts"
     pinned.write_text(host.host_key_line() + "\n")
+    return [INTERPRETER, str(TOOL), f"--ip={host.address}", f"--ipport={host.port}",
+            "--username=root", f"--known-hosts={pinned}"]
 
+
+@pytest.fixture
+def run(command):
+    """run(word, ...): the tool at the host; the finished process."""
     def start(*words, **more):
         done = subprocess.run(
-            [INTERPRETER, str(TOOL), f"--ip={host.address}", f"--ipport={host.port}",
-             "--username=root", f"--known-hosts={pinned}", *words],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **more)
+            [*command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, **more)
         keep_for_search(done.stdout + done.stderr)
         assert "Traceback" not in done.stderr
         return done
@@ -179,6 +186,39 @@ def test_a_drill_through_a_key_that_may_not_kill(run, host, tmp_path):
     assert "rungs known to work on this host: power.off\n" in done.stdout
     assert {event.name for event in host.power_events} == {"t3021cent"}
     assert host.vm("t3021cent").power == "on"
+
+
+def drill(host, command, number, under=()):
+    """(output, exit status) of a drill that gets a signal twice once its VM is off, as a closed
+    terminal sends its own."""
+    def send(news):
+        if getattr(news, "new", None) == "off":
+            host.listeners.remove(send)
+            for _ in range(2):
+                process.send_signal(number)
+                time.sleep(0.2)
+
+    host.listeners.append(send)
+    with subprocess.Popen(
+            [*under, *command, f"--password={PASSWORD}", "--drill=t3021cent",
+             "--really-power-off=t3021cent"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True) as process:
+        return process.communicate(timeout=60)[0], process.returncode
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_a_drill_that_is_ended_leaves_the_vm_as_it_was(host, command, number):
+    said, status = drill(host, command, number)
+    assert status == 1
+    assert said.endswith("\nesxi-fence-check: interrupted\n")
+    assert "\nlook  left                " in said
+    assert host.vm("t3021cent").power == "on"
+
+
+def test_under_nohup_a_drill_goes_on(host, command):
+    said, status = drill(host, command, signal.SIGHUP, under=["nohup"])
+    assert status == 0, said
+    assert host.vm("t3021cent").powered_off_times == 7
 
 
 def test_it_finds_the_agent_beside_it_under_its_installed_name(tmp_path):
