@@ -55,6 +55,10 @@ PRIVATE = {
                VM("node2", note='x\n      name = "Zorro", \n   World ID: 4711\nPowered off")'),
                VM("node3", note="x\ntrue tale of Zoltan\nkey = (vim.Zuzu) {\n1234567, \n")],
               ["Zoltan", "Zuzu", "1234567", "Zoe", "0815", "Zorro", "4711", "10.11.12.13", "call"]),
+    "names like values": ([VM("471147"), VM("Tresor = 815")], ["471147", "Tresor"]),
+    "notes like values": ([VM("node1", note='owner = "kim",\nPIN = 471147\nkey = hunter2\n'
+                              'loginState = Zoltan\n90210\nkim = "x", \n    key = hunter3')],
+                          ["owner", "471147", "hunter", "Zoltan", "90210"]),
     "what the guest calls itself": ([VM("node1", guest_host="zeus.example.org")],
                                     ["zeus", "example"]),
     "a question": ([VM("node1", faults=VMFaults(question="msg.x:Is Zeppelin moved?\n0. Zero\n"))],
@@ -112,6 +116,20 @@ def test_an_unknown_layout_keeps_the_words_of_the_host(record, world):
     assert first == "World ID | Display Name\n"
     assert re.match(r"\d{7} \| [a-z]{8}\n", second)
     assert "zanzibar" not in second
+
+
+def test_notes_below_an_unknown_header_are_not_in_it(record, world):
+    host = world([])
+    from esxi_sim import Answer
+    host.on_command = lambda argv: Answer(
+        "Vmid   Name   File   Owner   Annotation\n1   n1   [d] n1/n1.vmx   root   x\n"
+        "PIN = 471147\n90210\n   key = 815815\n") if "vmsvc/getallvms" in argv else None
+    _, path = record(host)
+    heard = {each["command"]: "".join(each["text"])
+             for each in json.loads(path.read_text())["heard"]}
+    listed = heard["vim-cmd vmsvc/getallvms"]
+    assert listed.startswith("Vmid   Name   File ")
+    assert not re.search("471147|90210|815815", listed)
 
 
 @pytest.mark.parametrize("release", ["5.5", "8.0"])
