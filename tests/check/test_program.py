@@ -152,10 +152,11 @@ def test_wrong_usage_is_exit_status_1(run, host, words, says):
     assert host.connections_seen == 0
 
 
-def test_a_recording_that_cannot_be_written(run):
+def test_a_recording_that_cannot_be_written(run, host):
     done = run(f"--password={PASSWORD}", "--record=/nowhere/host.json")
     assert done.returncode == 1
     assert "/nowhere/host.json" in done.stderr
+    assert host.connections_seen == 0
 
 
 def restricted_key(host, folder, *limits):

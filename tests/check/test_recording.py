@@ -77,6 +77,12 @@ def test_nothing_of_the_admins_own_is_in_it(record, replayed, world, case):
     assert table(replayed(path)) == table(outcome)
 
 
+def test_it_takes_the_place_of_an_older_one(record, world):
+    _, path = record(world([VM("node1"), VM("node2")]))
+    record(world([]))
+    assert "look inventory" in json.loads(path.read_text())["table"]
+
+
 def test_a_password_that_the_host_prints_is_not_in_it(record, world):
     _, path = record(world([VM(PASSWORD)]))
     assert PASSWORD not in path.read_text(encoding="utf-8")
