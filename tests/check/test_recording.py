@@ -95,6 +95,12 @@ def test_a_password_of_the_hosts_words_is_not_in_it(record, world):
     assert "operation-failed" not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("password", ["!?_-!?#", "caf\udce9-!"])
+def test_a_password_without_a_stand_in_of_its_kind_is_not_in_it(record, world, password):
+    _, path = record(world([VM("node1", note="x\n" + password)]), "--password=" + password)
+    assert password not in json.dumps(json.loads(path.read_text()), ensure_ascii=False)
+
+
 def test_stand_ins_have_the_same_length_and_kind(record, world):
     host = world([VM("Web-01 x", uuid="564d36cf-6988-c91d-0f5f-a62628d46553"), VM("データ")])
     _, path = record(host)
