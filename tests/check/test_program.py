@@ -224,6 +224,15 @@ def test_under_nohup_a_drill_goes_on(host, command):
     assert host.vm("t3021cent").powered_off_times == 7
 
 
+def test_nobody_reads_to_the_end(command):
+    with subprocess.Popen([*command, f"--password={PASSWORD}"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
 def test_it_finds_the_agent_beside_it_under_its_installed_name(tmp_path):
     for name in ("esxi-fence-check", "fence_esxi"):
         source = PROJECT / "agents/esxi" / {"fence_esxi": "fence_esxi.py"}.get(name, name)
