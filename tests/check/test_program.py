@@ -175,7 +175,7 @@ def test_through_a_restricted_key(run, host, tmp_path, limits):
     assert done.returncode == 2, done.stdout
     assert "this key may not run that" in done.stdout  # vmware -v
     assert {name for name, status in statuses(done).items() if status != "ok"} >= {"rights"}
-    assert "`esxi-fence-key --check` on the host says what the key may do" in done.stdout
+    assert "esxi-fence-key --check says of its line what the key may do" in done.stdout
     assert host.power_events == []
 
 
