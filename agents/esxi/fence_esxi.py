@@ -531,7 +531,7 @@ class EsxiHost:
             raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
         rows = inventory.rows(plug) or [row for row in listed for p in named if p.may_use(row.file)]
         new = self._rows_with_uuid(uuid, [row for row in listed if uuid and not (rows and any(
-            p.may_use(row.file) and p.is_called(row.name) for p in processes))], rows)
+            p.may_use(row.file) and p.is_called(row.name) for p in processes or ()))], rows)
         is_sure = len(set(rows or new)) == 1 and (uuid or inventory.rows(plug))
         vmids = dict.fromkeys(row.vmid for row in rows + new)
         sights = [self._identify(vmid, is_sure) for vmid in vmids]

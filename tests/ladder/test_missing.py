@@ -28,6 +28,13 @@ def test_an_unknown_vm(action, value, means_yes):
         assert kills(host) == []
 
 
+def test_a_vm_whose_name_is_a_uuid_while_no_list_of_processes_is_to_be_had():
+    name = "564d0000-1111-2222-3333-444455556666"
+    with a_host(others=(VM(name),)) as host:
+        host.faults.bad_answers += [BadAnswer("process list", "garbage", 99)]
+        assert run(host, "status", name).stdout == "Status: ON\n"
+
+
 @pytest.mark.parametrize("kind", ["empty", "garbage", "half", "text"])
 @pytest.mark.parametrize("missing_as_off", ["0", "1"])
 def test_a_failed_listing_is_never_an_absence(kind, missing_as_off):
