@@ -14,8 +14,8 @@ QUICK_TESTS = tests/unit tests/house tests/host/test_seed_session.py
 
 VENV = .venv/bin
 PYTEST = $(VENV)/python -m pytest
-# Two clusters at a time; most of their time is waiting, so they run beside the other tests.
-CLUSTER_TESTS = $(PYTEST) -p no:cacheprovider -n 2 --dist loadfile tests/cluster
+# Three clusters at a time; most of their time is waiting, so they run beside the other tests.
+CLUSTER_TESTS = $(PYTEST) -p no:cacheprovider -n 3 --dist loadfile tests/cluster
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
 AGENT = agents/esxi/fence_esxi.py
 TOOLS = agents/esxi/esxi-fence-key agents/esxi/esxi-fence-check
