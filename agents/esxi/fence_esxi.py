@@ -485,8 +485,8 @@ class EsxiHost:
         """(what parse makes of hostd's answer, the processes), asked side by side; HostdSilent.
         Twice where it is damaged, or both are silent, as when localcli hangs: then esxcli lists."""
         processes = None
-        for _ in range(2):
-            answer, listed = self.ask(question, LIST[self._lister])
+        for order in (1, -1):  # what stands second is heard even where the first one hangs
+            answer, listed = self.ask(*(question, LIST[self._lister])[::order])[::order]
             latest = parse_processes(listed)
             if latest is None:
                 self._lister = "esxcli" if self._lister == "localcli" else "localcli"

@@ -87,8 +87,9 @@ def _keep_it_knowable(schedule: Schedule) -> None:
         bearers += ["copy", "unlisted copy", "clone"]
         is_heard = is_heard and schedule.hostd == "up"
     elif schedule.hostd != "up":  # the list of VMs and its own datastore's link say which it is
-        is_heard = is_heard and schedule.hostd_after > 1 and schedule.datastore != "linkless" and (
-            not schedule.second and "," not in schedule.plug)
+        is_heard = is_heard and schedule.hostd_after > 1 and not (
+            schedule.datastore == "linkless" or schedule.bad or schedule.second
+            or "," in schedule.plug)
     runs_on = schedule.power == "on" and not does & {"off", "suspend"}
     is_named = not does & {"rename", "rename process", "unregister", "reregister by its process"}
     if not (is_named and (runs_on or is_heard)) and schedule.twin in bearers:
