@@ -532,9 +532,8 @@ class EsxiHost:
         rows = inventory.rows(plug) or [row for row in listed for p in named if p.may_use(row.file)]
         new = self._rows_with_uuid(uuid, [row for row in listed if uuid and not (rows and any(
             p.may_use(row.file) and p.is_called(row.name) for p in processes or ()))], rows)
-        is_sure = len(set(rows or new)) == 1 and (uuid or inventory.rows(plug))
-        vmids = dict.fromkeys(row.vmid for row in rows + new)
-        sights = [self._identify(vmid, is_sure) for vmid in vmids]
+        sure = len(set(rows or new)) == 1 and (uuid or inventory.rows(plug))
+        sights = [self._identify(vmid, sure) for vmid in dict.fromkeys(r.vmid for r in rows + new)]
         found = [each for each in sights if each and (
             plug in spellings(each.vm.name) or (uuid and each.vm.uuid == uuid))]
         strangers = [each for each in named if not any(
@@ -546,7 +545,7 @@ class EsxiHost:
             names += map(str, strangers or named[len(found) :])
             raise Final(who + " or ".join(names) + "; rename one of them, or use a UUID")
         if new and not found and not (again and None in sights):
-            raise Final(who + "a .vmx file cannot be read; see the datastores")
+            raise Final(who + "a .vmx file cannot be read to its end; see the datastores")
         if not found or again and None in sights:
             skipped = " (Skipping invalid VM %s)" % ", ".join(inventory.skipped)
             raise NoSuchVM("%s: no VM is called %s%s; -o list shows the names" % (
@@ -587,8 +586,9 @@ class EsxiHost:
         if told["vc.uuid"] and not (told["uuid.bios"] or is_known):
             raise Final("%s is the vc.uuid of %s, which no list of running VMs shows; give its "
                         "uuid.bios" % (uuid, show(told["vc.uuid"][0].name)))
+        read = set(list(values)[:-1])  # behind the last line there may have been more
         return told["uuid.bios"] + [row for row in rows if not any(
-            all((path, key) in values for key in told) for path in vmx_paths(row.file))]
+            (path, "uuid.bios") in read for path in vmx_paths(row.file))]
 
     def vmx_values(self, rows):
         """{(path, key): value} of UUIDs and suspend images; None where a datastore is silent."""
@@ -824,11 +824,11 @@ class PowerOff:
 
     def _watch(self, processes):
         """The VM's own process or None: of the sure path, or of its name, path and UUID."""
-        vm, sure, seen = self.vm, self._sure_path, self._host.inventories
+        vm, sure, seen = self.vm, self._sure_path, self._host.inventories  # _rows: what hostd told
         self._rows = [vm] if vm.file else {row for each in seen for row in each.rows(self._plug)}
         named = [each for each in processes or [] if (each.path == sure if sure else each.is_called(
             vm.name, None if vm.file else vm.uuid))]
-        own = [each for each in named if sure or vm.uuid in (None, each.uuid)
+        own = [each for each in named if sure or (not vm.file or each.uuid == vm.uuid)
                and all(each.may_use(row.file) for row in self._rows)]
         if len(named) > 1 or len(own) != len(named):
             raise Final("%s: %s is not certain: is it %s? Nothing more was killed; rename one" % (

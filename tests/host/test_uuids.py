@@ -78,4 +78,4 @@ def test_a_uuid_cannot_be_missing_while_a_configuration_file_cannot_be_read(host
     run = fence.as_pacemaker(host, "status", unknown, missing_as_off="1")
     assert said(run) == ("", 1)
     assert f'which VM is called "{unknown}" is not certain' in run.stderr
-    assert "a .vmx file cannot be read; see the datastores" in run.stderr
+    assert "a .vmx file cannot be read to its end; see the datastores" in run.stderr

@@ -2,7 +2,7 @@
 
 import pytest
 from cases import BOTH_WAYS, a_host, fails, kills, power_commands, run, succeeds, was_cut
-from esxi_sim import VM, BadAnswer
+from esxi_sim import VM, Answer, BadAnswer
 
 # what the option may hold, and whether it means yes
 VALUES = {None: False, "0": False, "no": False, "off": False, "false": False, "1": True,
@@ -33,6 +33,28 @@ def test_a_vm_whose_name_is_a_uuid_while_no_list_of_processes_is_to_be_had():
     with a_host(others=(VM(name),)) as host:
         host.faults.bad_answers += [BadAnswer("process list", "garbage", 99)]
         assert run(host, "status", name).stdout == "Status: ON\n"
+
+
+def test_a_vmx_that_has_no_vc_uuid_is_read_all_the_same():
+    """instanceUuid may be empty (facts: 5)."""
+    with a_host(others=[VM("idle%d" % number, power="off") for number in range(9)]) as host:
+        host.on_command = lambda argv: Answer("".join(
+            '%s:uuid.bios = "56 4d 00 00 00 00 00 00-00 00 00 00 00 00 00 %02d"\n' % (path, number)
+            for number, path in enumerate(argv[4:]))) if argv[0] == "grep" else None
+        plug = next(vm.uuid for vm in host.inventory.known() if vm.name == "node1")
+        assert run(host, "status", plug).stdout == "Status: ON\n"
+        assert sum("get.summary" in command for command in host.commands) <= 2
+
+
+def test_nothing_is_killed_whose_uuid_hostd_does_not_tell():
+    with a_host(off="refused") as host:
+        host.on_command = lambda argv: Answer(
+            'Listsummary:\n\n(vim.vm.Summary) {\n'
+            '   config = (vim.vm.Summary.ConfigSummary) {\n      name = "node1", \n'
+            '      vmPathName = "[datastore1] node1/node1.vmx", \n      uuid = "", \n'
+            '      annotation = "", \n   }, \n}\n') if "vmsvc/get.summary" in argv else None
+        fails(host, "off", "is not certain")
+        assert kills(host) == []
 
 
 @pytest.mark.parametrize("kind", ["empty", "garbage", "half", "text"])
