@@ -70,9 +70,9 @@ def _keep_it_knowable(schedule: Schedule) -> None:
     """Take out what no agent could know.
 
     Where hostd is silent from the first, or has lost the VM, the VM that runs is the one a name or
-    UUID means: so there is no other bearer of it than the VM itself, unless that runs on; and none
-    comes where another agent may just have switched the VM off, or where the VM itself loses its
-    name or row. A name is known once hostd has listed the VMs; of a UUID it has to tell more.
+    UUID means: so there is no other bearer of it than the VM itself, unless that runs on, which it
+    does not where another agent may just have switched it off; and none where the VM itself loses
+    its name or row. A name is known once hostd has listed the VMs; of a UUID it has to tell more.
     Not both of the lists of processes are taken away, or made to lie in the same way, for good; nor
     hostd and a list at once: half a list may look whole, and of an invalid VM hostd says "Powered
     off". Where there is no `ps` of VMware's, or it does not answer, the two lists are all there is
@@ -90,12 +90,12 @@ def _keep_it_knowable(schedule: Schedule) -> None:
         is_heard = is_heard and schedule.hostd_after > 1 and not (
             schedule.datastore == "linkless" or schedule.bad or schedule.second
             or "," in schedule.plug)
-    runs_on = schedule.power == "on" and not does & {"off", "suspend"}
+    runs_on = schedule.power == "on" and not does & {"off", "suspend"} and not schedule.second
     is_named = not does & {"rename", "rename process", "unregister", "reregister by its process"}
-    if not (is_named and (runs_on or is_heard)) and schedule.twin in bearers:
-        schedule.twin = ""
-    if not (is_named and (runs_on and not schedule.second or is_heard)):
+    if not (is_named and (runs_on or is_heard)):
         schedule.admin = [entry for entry in schedule.admin if entry[0] not in bearers]
+        if schedule.twin in bearers:
+            schedule.twin = ""
     if may_be_invalid(schedule):
         schedule.bad = [entry for entry in schedule.bad if entry[1] != "half"]
     spoilt = [entry for entry in schedule.bad if shortens_a_list(entry)]
