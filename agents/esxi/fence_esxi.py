@@ -34,7 +34,6 @@ class FenceError(Exception):
     def __init__(self, text, **facts):
         super().__init__(text)
         self.__dict__.update(facts)
-
 class Final(FenceError):
     """An option that cannot be used, a right that lacks, a plug in doubt, a power not proven."""
     final = True
@@ -427,8 +426,8 @@ class EsxiHost:
     def __init__(self, login, limits, deadline, reads, session, clock):
         self._login, self.ip, self._limits, self._reads = login, login.host, limits, reads
         self.deadline, self._new_session, self.clock = deadline, session, clock
-        self._session = self._refusal = None
-        self._lister, self.inventories = "localcli", []  # which needs no hostd; all seen so far
+        self._session, self._refusal, self._lister = None, None, "localcli"  # needs no hostd
+        self.inventories, self.bearers = [], {}  # all seen so far; {UUID: rows found to bear it}
 
     def left(self):
         """Seconds until the verdict is due."""
@@ -530,8 +529,8 @@ class EsxiHost:
         if not (inventory.complete or named or processes is not None and self.is_whole(processes)):
             raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
         rows = inventory.rows(plug) or [row for row in listed for p in named if p.may_use(row.file)]
-        new = self._rows_with_uuid(uuid, [row for row in listed if uuid and not (rows and any(
-            p.may_use(row.file) and p.is_called(row.name) for p in processes or ()))], rows)
+        new = uuid and self._rows_with_uuid(uuid, rows, [row for row in listed if not (rows and any(
+            p.may_use(row.file) and p.is_called(row.name) for p in processes or ()))]) or []
         sure = len(set(rows or new)) == 1 and (uuid or inventory.rows(plug))
         sights = [self._identify(vmid, sure) for vmid in dict.fromkeys(r.vmid for r in rows + new)]
         found = [each for each in sights if each and (
@@ -577,13 +576,14 @@ class EsxiHost:
             raise NoSuchVM("%s: %s has left the list of VMs; try again" % (self.ip, vm))
         return Sight(vm, state, processes)
 
-    def _rows_with_uuid(self, uuid, rows, is_known):
+    def _rows_with_uuid(self, uuid, known, rows):
         """The rows whose .vmx holds this BIOS UUID, or is silent: a VM may have a running clone."""
         values = self.vmx_values(rows) or {}
         told = {key: [row for row in rows for path in vmx_paths(row.file)
                       if plain_uuid(values.get((path, key), "")) == uuid]
                 for key in ("uuid.bios", "vc.uuid")}
-        if told["vc.uuid"] and not (told["uuid.bios"] or is_known):
+        self.bearers[uuid] = self.bearers.get(uuid, set()).union(told["uuid.bios"], known)
+        if told["vc.uuid"] and not (told["uuid.bios"] or known):
             raise Final("%s is the vc.uuid of %s, which no list of running VMs shows; give its "
                         "uuid.bios" % (uuid, show(told["vc.uuid"][0].name)))
         read = set(list(values)[:-1])  # behind the last line there may have been more
@@ -825,7 +825,8 @@ class PowerOff:
     def _watch(self, processes):
         """The VM's own process or None: of the sure path, or of its name, path and UUID."""
         vm, sure, seen = self.vm, self._sure_path, self._host.inventories  # _rows: what hostd told
-        self._rows = [vm] if vm.file else {row for each in seen for row in each.rows(self._plug)}
+        self._rows = [vm] if vm.file else self._host.bearers.get(vm.uuid, set()).union(
+            row for each in seen for row in each.rows(self._plug))
         named = [each for each in processes or [] if (each.path == sure if sure else each.is_called(
             vm.name, None if vm.file else vm.uuid))]
         own = [each for each in named if sure or (not vm.file or each.uuid == vm.uuid)
@@ -899,7 +900,6 @@ def power_on(host, plug, ladder):
 # seconds from the start to the verdict, with the end of the interpreter taken off; a delay is added
 VERDICT = {"off": 43.5, "on": 43.5, "reboot": 53.5}  # the rest: 19
 LIMITS = {"login": 20, "shell": 8, "power": 12}  # seconds; at most twice that, to leave time
-
 DEVICE_OPTIONS = ("ipaddr login passwd cmd_prompt secure port missing_as_off known_hosts "
                   "no_kill").split()
 WITHIN = "Seconds %s, within the time of the whole action"
@@ -1004,7 +1004,7 @@ class Agent:
     def set_power(self, _, options):
         """Switch the plug off for certain, or on. Several share the time, whatever one comes to."""
         plug, cuts, now = options["--plug"], options["--action"] == "off", self._clock.monotonic()
-        plugs, ladder = options["--plugs"], self._ladders[plug]
+        plugs, ladder = list(self._ladders), self._ladders[plug]
         left = self._due("off" if cuts else self._action) + self._wait - now
         self.host.deadline = now + left / (len(plugs) - plugs.index(plug)) - self._wait
         try:

@@ -72,7 +72,7 @@ def _keep_it_knowable(schedule: Schedule) -> None:
     Where hostd is silent from the first, or has lost the VM, the VM that runs is the one a name or
     UUID means: so there is no other bearer of it than the VM itself, unless that runs on, which it
     does not where another agent may just have switched it off; and none where the VM itself loses
-    its name or row. A name is known once hostd has listed the VMs; of a UUID it has to tell more.
+    its name or row. Which VM it is, is known once hostd has listed the VMs and .vmx files are read.
     Not both of the lists of processes are taken away, or made to lie in the same way, for good; nor
     hostd and a list at once: half a list may look whole, and of an invalid VM hostd says "Powered
     off". Where there is no `ps` of VMware's, or it does not answer, the two lists are all there is
@@ -85,8 +85,7 @@ def _keep_it_knowable(schedule: Schedule) -> None:
         re.search(command, each) for command, *_ in schedule.bad for each in TELLING)
     if "uuid" in schedule.plug:
         bearers += ["copy", "unlisted copy", "clone"]
-        is_heard = is_heard and schedule.hostd == "up"
-    elif schedule.hostd != "up":  # the list of VMs and its own datastore's link say which it is
+    if schedule.hostd != "up":  # the list of VMs and its own datastore's link say which it is
         is_heard = is_heard and schedule.hostd_after > 1 and not (
             schedule.datastore == "linkless" or schedule.bad or schedule.second
             or "," in schedule.plug)
