@@ -212,7 +212,7 @@ def _lie_in_list(stage: Stage, run: Run, history: History, vms: List[VM]) -> str
         states = [history.powers(vm, run) for vm in vms if vm.name == name]
         if said == "ON" and not any("on" in powers for powers in states):
             return "%s is listed as on, yet it was %s" % (name, states)
-        if said == "OFF" and any(powers == ["on"] for powers in states):
+        if said == "OFF" and any("off" not in powers for powers in states):
             return "%s is listed as off, yet it was %s" % (name, states)
     return ""
 

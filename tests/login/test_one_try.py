@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from esxi_sim import LineCut
+from esxi_sim import VM, LineCut, VMFaults
 from fence_runner import MARKER, PASSWORD
 
 WRONG = f"not {MARKER}"
@@ -43,6 +43,13 @@ def test_a_password_that_changed_in_between_is_one_failure(esxi, way_in, action)
     run = way_in.try_to(host, "pacemaker", action=action, plug="node1")
     assert run.status == 1
     assert host.logins == 1
+    assert host.auth_failures == 1
+
+
+def test_a_password_that_changed_while_power_off_hangs_is_one_failure(esxi, way_in):
+    host = esxi(vms=[VM("node1", faults=VMFaults(off="hangs"))])
+    host.after_commands(3, lambda: setattr(host.login, "password", f"new {MARKER}"))
+    assert way_in.try_to(host, "pacemaker", action="off", plug="node1").status == 1
     assert host.auth_failures == 1
 
 
