@@ -155,6 +155,7 @@ def test_esxcli_lists_where_localcli_does_not(localcli):
         done = succeeds(host, "off", "Success: Powered OFF")
         assert host.vm("node1").powered_off_times == 1
         assert "esxcli vm process list" in host.commands
+        assert host.commands.count("localcli vm process list") == 1
         assert done.seconds < 20
 
 
@@ -175,6 +176,14 @@ def test_two_lists_prove_it_where_hostd_is_silent(hostd, neighbour, real):
         behind = host.commands[host.commands.index(*kill) + 1 :]
         assert behind.count("ps") >= 3
         assert behind.count("localcli vm process list") >= 3
+
+
+def test_a_list_that_came_beside_a_silent_hostd_counts():
+    """The VM is gone from the next list already; that it ran was seen in the first."""
+    with a_host(host={"hostd": "hung"}) as host:
+        host.after_commands(1, lambda: setattr(host.vm("node1"), "power", "off"))
+        succeeds(host, "off", "Success: Powered OFF", verbose="1")
+        assert kills(host) == []
 
 
 @BOTH_WAYS
