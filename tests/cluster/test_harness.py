@@ -48,7 +48,7 @@ print(cluster.room.pid, flush=True)
 @pytest.mark.parametrize(
     ("end", "blow"),
     [
-        ("raise SystemExit('a failure')", None),
+        ("sys.stdin.read(); raise SystemExit('a failure')", None),
         ("time.sleep(60)", signal.SIGINT),
         ("time.sleep(60)", signal.SIGKILL),
     ],
@@ -59,14 +59,16 @@ def test_nothing_is_left_behind(end: str, blow: signal.Signals | None, agent: Pa
     script = DOOMED.format(path=sys.path, agent=str(agent), end=end)
     doomed = subprocess.Popen(
         [sys.executable, "-c", script],
-        stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    assert doomed.stdin is not None
     assert doomed.stdout is not None
     room = int(doomed.stdout.readline())
     inhabitants = processes_in(room)
     assert len(inhabitants) > 6  # the room, two hosts, two nodes with what they start
     if blow is not None:
         doomed.send_signal(blow)
+    doomed.stdin.close()
     doomed.wait(20)
     doomed.stdout.close()
     wait_for("no process of the room lives", lambda: not any(map(is_same, inhabitants)), within=10)
