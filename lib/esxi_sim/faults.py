@@ -62,8 +62,8 @@ class VMFaults:
 
 @dataclass
 class BadAnswer:
-    """Spoil the answers of commands in which the pattern `command` is found: the first `after` of
-    them are answered well, the next `times` are not.
+    """Spoil the answers of commands in which the pattern `command` is found: not of the first
+    `after` of them, but of the next `times`. Of two that are due the first one listed strikes.
 
     kind: "empty", "half" (cut in the middle), "garbage" (bytes that are no UTF-8), "text" (print
     `text` instead, without running the command), "hang" (neither run nor answered) or "hang_after"
@@ -194,9 +194,10 @@ class Faults:
         how its line is cut. Uses up one of each."""
         if not (self.bad_answers or self.cuts):
             return None, None
-        bad = next((bad for bad in self.bad_answers if bad.take(command)), None)
-        due = [cut for cut in self.cuts if cut.take(command)]
-        return bad, due[0] if due else None
+        due = [[fault for fault in faults if fault.take(command)]  # each counts every command
+               for faults in (self.bad_answers, self.cuts)]
+        bad, cut = [faults[0] if faults else None for faults in due]
+        return bad, cut
 
 
 CommandHook = Callable[[List[str]], Optional[Answer]]

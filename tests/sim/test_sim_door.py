@@ -63,6 +63,12 @@ def test_healthy_first_and_damaged_for_good_from_the_third_on():
     assert [bool(text) for text in texts] == [True, True, False, False, False, False]
 
 
+def test_two_faults_strike_at_their_own_commands_be_they_neighbours():
+    damaged = world(bad_answers=[BadAnswer("", "empty", after=1), BadAnswer("", "empty", after=2)])
+    texts = [ask(damaged, "localcli vm process list")[1] for _ in range(4)]
+    assert [bool(text) for text in texts] == [True, False, False, True]
+
+
 def test_damaged_for_a_while_and_well_again():
     damaged = world(bad_answers=[BadAnswer("getstate", "empty", times=2, after=1)])
     texts = [ask(damaged, "vim-cmd vmsvc/power.getstate 1")[1] for _ in range(4)]
