@@ -656,8 +656,8 @@ class EsxiHost:
         files, names = {below_volume(p.path): p for p in processes}, {p.name for p in processes}
         rows = [(row, [files[path] for path in map(below_volume, vmx_paths(row.file))
                        if path in files], names & spellings(row.name)) for row in inventory.rows()]
-        is_whole, states = self.is_whole(processes), []
         values = self.vmx_values([row for row, own, called in rows if not own and not called])
+        is_whole, states = self.is_whole(processes), []  # last: a VM may just have been resumed
         for row, own, called in rows:
             read = [path for path in vmx_paths(row.file) if (path, "uuid.bios") in (values or {})]
             is_rest = is_whole and read and not (own or called or any(
