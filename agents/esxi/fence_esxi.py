@@ -427,7 +427,7 @@ class EsxiHost:
         self._login, self.ip, self._limits, self._reads = login, login.host, limits, reads
         self.deadline, self._new_session, self.clock = deadline, session, clock
         self._session, self._refusal, self._lister = None, None, "localcli"  # needs no hostd
-        self.inventories, self.bearers = [], {}  # all seen so far; {UUID: rows found to bear it}
+        self.inventories, self.bearers = [], {}  # all seen so far; {UUID: rows that may bear it}
 
     def left(self):
         """Seconds until the verdict is due."""
@@ -526,12 +526,12 @@ class EsxiHost:
         who = "%s: which VM is called %s is not certain: " % (self.ip, show(plug))
         uuid, listed = plain_uuid(plug), inventory.rows()
         named = [process for process in processes or [] if process.is_called(plug, uuid)]
-        if not (inventory.complete or named or processes is not None and self.is_whole(processes)):
-            raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
         rows = inventory.rows(plug) or [row for row in listed for p in named if p.may_use(row.file)]
         new = uuid and self._rows_with_uuid(uuid, rows, [row for row in listed if not (rows and any(
             p.may_use(row.file) and p.is_called(row.name) for p in processes or ()))]) or []
-        sure = len(set(rows or new)) == 1 and (uuid or inventory.rows(plug))
+        if not (inventory.complete or named or processes is not None and self.is_whole(processes)):
+            raise HostdSilent(who + "the host can neither read all its VMs nor list those that run")
+        sure = uuid or len(set(inventory.rows(plug))) == 1
         sights = [self._identify(vmid, sure) for vmid in dict.fromkeys(r.vmid for r in rows + new)]
         found = [each for each in sights if each and (
             plug in spellings(each.vm.name) or (uuid and each.vm.uuid == uuid))]
@@ -578,17 +578,18 @@ class EsxiHost:
 
     def _rows_with_uuid(self, uuid, known, rows):
         """The rows whose .vmx holds this BIOS UUID, or is silent: a VM may have a running clone."""
-        values = self.vmx_values(rows) or {}
+        values = self.vmx_values(rows)
         told = {key: [row for row in rows for path in vmx_paths(row.file)
-                      if plain_uuid(values.get((path, key), "")) == uuid]
+                      if plain_uuid((values or {}).get((path, key), "")) == uuid]
                 for key in ("uuid.bios", "vc.uuid")}
-        self.bearers[uuid] = self.bearers.get(uuid, set()).union(told["uuid.bios"], known)
         if told["vc.uuid"] and not (told["uuid.bios"] or known):
-            raise Final("%s is the vc.uuid of %s, which no list of running VMs shows; give its "
-                        "uuid.bios" % (uuid, show(told["vc.uuid"][0].name)))
-        read = set(list(values)[:-1])  # behind the last line there may have been more
-        return told["uuid.bios"] + [row for row in rows if not any(
+            raise Final("%s is the vc.uuid of %s, which no list shows; give its uuid.bios" % (
+                uuid, show(told["vc.uuid"][0].name)))
+        read = set(list(values or ())[:-1])  # behind the last line there may have been more
+        new = told["uuid.bios"] + [row for row in rows if not any(
             (path, "uuid.bios") in read for path in vmx_paths(row.file))]
+        self.bearers.setdefault(uuid, set()).update(known, () if values is None else new)
+        return new
 
     def vmx_values(self, rows):
         """{(path, key): value} of UUIDs and suspend images; None where a datastore is silent."""
@@ -597,9 +598,8 @@ class EsxiHost:
         answers = [self.ask(grep + "".join(paths[first : first + 100]), bound=4)[0]
                    for first in range(0, len(paths), 100)]  # so that a request fits into a pipe
         form = r'(?mi)^(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*$'
-        return None if None in answers else {
-            (path, key.lower()): value for answer in answers
-            for path, key, value in re.findall(form, answer.text)}
+        return None if None in answers else {(path, key.lower()): value for answer in answers
+                                             for path, key, value in re.findall(form, answer.text)}
 
     def is_off(self, sight, just_taken):
         """Whether two witnesses say that a VM is off: hostd, and a sound list of processes, which
@@ -713,7 +713,7 @@ class PowerOff:
         self._host, self._plug, self._may_kill = host, plug, may_kill
         self.vm = VM(None, plug, None, plain_uuid(plug))
         self.proof = self._first = None  # the first look: its Sight, or the trouble it ended in
-        self._own = None  # the VM's own process, as it was last listed
+        self._own = self._own_on = None  # its process as last listed; beside a hostd calling it on
         self._beside = set()  # what was listed beside it, and so is not the VM
         self._sure_path = None  # of the process that is the VM's for certain
         self._told = []  # what hostd called it so far; the process of a suspended VM goes, too
@@ -785,7 +785,7 @@ class PowerOff:
             return
         if sight.state != "off":
             with suppress(Final):  # hostd knows which VM it is; a kill asks anew
-                self._watch(sight.processes if sight.state == "on" else None)
+                self._own_on = self._watch(sight.processes if sight.state == "on" else None)
             refusal = self._refusal = self._host.switch(self.vm, "off")
             if self.poll(0 if refusal else 3, "esxcli", not refusal):
                 return
@@ -798,7 +798,7 @@ class PowerOff:
     def _kill_with(self, tool, seen=None):
         """Rung 2 through esxcli, rung 3 through localcli; seen: the processes a while ago. Each
         World ID is as listed just before, since then it may have been another VM's."""
-        old, _ = self._own, self._watch(seen)  # old: while hostd called it on
+        self._watch(seen)
         for how in ("soft", "hard", "force") if self._may_kill else ():
             processes = parse_processes(self._host.ask(LIST[tool], bound=5)[0])
             if processes is None:
@@ -808,7 +808,8 @@ class PowerOff:
             if own is None:
                 break
             lies = {self._sure_path or self._host.lies_on(each, own) for each in self._rows}
-            if False in lies or None in lies and self._told[-1:] not in ([], ["on"]) and own != old:
+            was_off = self._told[-1:] not in ([], ["on"]) and own != self._own_on
+            if False in lies or None in lies and was_off:
                 raise Final("%s: %s is not killed: its datastore is not that of %s" % (
                     self._host.ip, own, self.vm))
             self._sure_path = own.path
@@ -994,8 +995,7 @@ class Agent:
                     logging.info("%s; off, as missing_as_off says", missing)
                     self._ladders[plug] = None
                     return "off"
-                missing.args = ("%s; and missing_as_off cannot be used, because that the VM is not "
-                                "on the host is not certain" % missing,)
+                missing.args = ("%s; missing_as_off cannot be used, it may be there" % missing,)
             runs = [p for p in missing.processes or () if p.is_called(plug, plain_uuid(plug))]
             if missing.inventory.complete or not self._cuts or not runs:
                 raise

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from random import Random
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, Iterator, List, Set, Tuple
 
-from .generator import LISTS, NO_ANSWERS, SHORTENING
+from .generator import LISTS, NO_ANSWERS, SHORTENING, TELLING
 from .oracle import Verdict
 from .schedule import Schedule, damage_of
 
@@ -22,6 +23,8 @@ _WORLD = json.loads((Path(__file__).parent / "small_world.json").read_text())
 FAULTS = [(what, times) for what in _WORLD["faults"] for times in _WORLD["times"]]
 # the commands between which pairs are tried
 COMMANDS_OF_PAIRS = 10
+# what comes in place of an answer; all else takes the answer of the command beside it away, too
+SPOILT_ANSWERS = ("empty", "half", "garbage", "absent", "denied", "not allowed", "no such VM")
 
 Fault = Tuple[str, int]
 Case = Tuple[int, Fault]
@@ -70,12 +73,33 @@ def pairs(case: Case, try_out: Callable[[Schedule], Verdict]) -> Iterator[Verdic
 
 def _is_knowable(verdict: Verdict, faults: List[Tuple[Fault, int]]) -> bool:
     """Whether an agent could know the truth: see _keep_it_knowable in generator.py."""
-    lacks_ps, spoilt = verdict.schedule.host.get("ps", "up") != "up", 0
+    schedule, commands = verdict.schedule, verdict.commands
+    lacks_ps, shortened = schedule.host.get("ps", "up") != "up", 0
     for (what, times), position in faults:
-        struck = verdict.commands[position - 1:position - 1 + times]
+        struck = commands[position - 1:position - 1 + times]
         lacks_ps = lacks_ps or what in NO_ANSWERS and "ps" in struck
-        spoilt += what in SHORTENING and sum(command in LISTS for command in struck)
-    return not (lacks_ps and spoilt > 1)
+        shortened += what in SHORTENING and sum(command in LISTS for command in struck)
+    has_other_bearer = schedule.twin and schedule.power != "on"
+    return not (lacks_ps and shortened > 1) and (
+        not has_other_bearer or _was_told(schedule.plug, commands, faults))
+
+
+def _was_told(plug: str, commands: List[str], faults: List[Tuple[Fault, int]]) -> bool:
+    """Whether the agent heard, before it killed, which VMs there are: hostd's list, and where their
+    datastore is or, of a UUID, what grep found; and hostd denied no VM twice that it lists."""
+    spoilt: Set[int] = set()
+    lost: Set[int] = set()
+    for (what, times), position in faults:
+        struck = range(position - 1, min(position - 1 + times, len(commands)))
+        spoilt.update(struck)
+        if what not in SPOILT_ANSWERS:  # what was asked beside it is lost with it
+            lost.update(n + beside for n in struck for beside in (-1, 0, 1))
+    before_kill = list(enumerate(takewhile(lambda each: "process kill" not in each, commands)))
+    is_listed = any(each == TELLING[0] and n not in spoilt | lost for n, each in before_kill)
+    is_read = any(each.startswith("grep") and n not in lost for n, each in before_kill)
+    has_link = not any("readlink" in each and n in spoilt | lost for n, each in before_kill)
+    denials = [what for (what, _), _ in faults].count("no such VM")
+    return is_listed and has_link and (is_read or plug != "uuid") and denials < 2
 
 
 def _struck(number: int, faults: List[Tuple[Fault, int]]) -> Schedule:

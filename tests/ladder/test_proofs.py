@@ -3,6 +3,8 @@
 Every single fault at every command, and what was found by chance, is in tests/campaign.
 """
 
+import re
+
 import pytest
 from cases import BOTH_WAYS, a_host, fails, kills, power_commands, run, succeeds
 from esxi_sim import VM, BadAnswer
@@ -293,16 +295,23 @@ def test_hostd_knows_a_vm_whose_uuid_was_edited_while_it_ran():
 
 
 PROCESS = ("\nnode1:\n   World ID: %d\n   Process ID: 0\n   VMX Cartel ID: %d\n   UUID: %s\n"
-           "   Display Name: %s\n   Config File: /vmfs/volumes/%s/node1/node1.vmx\n")
+           "   Display Name: %s\n   Config File: /vmfs/volumes/%s/%s/node1.vmx\n")
 UUID = "56 4d 00 00 00 00 00 00-00 00 00 00 00 00 00 01"
 VOLUMES = {"datastore1": "c8aeda26-ae3ab462-5a83-e5057947f637",
            "elsewhere": "00000000-00000000-0000-000000000000"}
 
 
-def show_instead(host, node, uuid=UUID, name="node1", volume="datastore1", times=1):
-    """The next lists of processes show this one."""
+def show_instead(host, node, uuid=UUID, name="node1", volume="datastore1", times=1,
+                 folder="node1", after=0):
+    """The next lists of processes, or those after so many, show this one."""
     host.faults.bad_answers.append(BadAnswer("vm process list", "text", times, PROCESS % (
-        node.world_id, node.process.cartel, uuid, name, VOLUMES[volume])))
+        node.world_id, node.process.cartel, uuid, name, VOLUMES[volume], folder), after=after))
+
+
+def as_in_a_list(uuid):
+    """A UUID as the list of processes prints it."""
+    pairs = re.findall("..", uuid.replace("-", ""))
+    return " ".join(pairs[:8]) + "-" + " ".join(pairs[8:])
 
 
 def test_its_file_alone_keeps_a_process_from_being_a_strangers():
@@ -315,10 +324,17 @@ def test_its_file_alone_keeps_a_process_from_being_a_strangers():
 def test_no_process_on_another_volume_is_killed_where_hostd_calls_the_vm_on():
     with a_host(off="refused", others=()) as host:
         node = host.vm("node1")
-        uuid = "%s %s %s %s %s %s %s %s-%s %s %s %s %s %s %s %s" % tuple(
-            node.uuid.replace("-", "")[at:at + 2] for at in range(0, 32, 2))
-        show_instead(host, node, uuid, volume="elsewhere", times=99)
+        show_instead(host, node, as_in_a_list(node.uuid), volume="elsewhere", times=99)
         fails(host, "off", "is not killed: its datastore is not that of")
+        assert kills(host) == []
+
+
+def test_no_process_of_another_file_is_killed_where_hostd_calls_the_vm_on():
+    """It bears the name and the UUID, and took the place of the VM's own after the first look."""
+    with a_host(off="refused", others=()) as host:
+        node = host.vm("node1")
+        show_instead(host, node, as_in_a_list(node.uuid), folder="clone", times=99, after=1)
+        fails(host, "off", "is not certain: is it", "/clone/node1.vmx")
         assert kills(host) == []
 
 
