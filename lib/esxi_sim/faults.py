@@ -194,10 +194,9 @@ class Faults:
         how its line is cut. Uses up one of each."""
         if not (self.bad_answers or self.cuts):
             return None, None
-        due = [[fault for fault in faults if fault.take(command)]  # each counts every command
-               for faults in (self.bad_answers, self.cuts)]
-        bad, cut = [faults[0] if faults else None for faults in due]
-        return bad, cut
+        bad = [bad for bad in self.bad_answers if bad.take(command)]  # each counts every command
+        cuts = [cut for cut in self.cuts if cut.take(command)]
+        return bad[0] if bad else None, cuts[0] if cuts else None
 
 
 CommandHook = Callable[[List[str]], Optional[Answer]]
