@@ -585,9 +585,8 @@ class EsxiHost:
         if told["vc.uuid"] and not (told["uuid.bios"] or known):
             raise Final("%s is the vc.uuid of %s, which no list shows; give its uuid.bios" % (
                 uuid, show(told["vc.uuid"][0].name)))
-        read = set(list(values or ())[:-1])  # behind the last line there may have been more
         new = told["uuid.bios"] + [row for row in rows if not any(
-            (path, "uuid.bios") in read for path in vmx_paths(row.file))]
+            (path, "uuid.bios") in (values or ()) for path in vmx_paths(row.file))]
         self.bearers.setdefault(uuid, set()).update(known, () if values is None else new)
         return new
 
@@ -595,11 +594,12 @@ class EsxiHost:
         """{(path, key): value} of UUIDs and suspend images; None where a datastore is silent."""
         grep = "grep -isHE '^(uuid.bios|vc.uuid|checkpoint.vmstate) *=' /dev/null"
         paths = [" " + quote(path) for row in rows for path in vmx_paths(row.file)]
-        answers = [self.ask(grep + "".join(paths[first : first + 100]), bound=4)[0]
-                   for first in range(0, len(paths), 100)]  # so that a request fits into a pipe
+        parts = [paths[first : first + 100] for first in range(0, len(paths), 100)]  # for a pipe
+        answers = [self.ask(grep + "".join(p + p[:1]), bound=4)[0] for p in parts]  # 1st again: end
         form = r'(?mi)^(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*$'
-        return None if None in answers else {(path, key.lower()): value for answer in answers
-                                             for path, key, value in re.findall(form, answer.text)}
+        return None if None in answers else {
+            (path, key.lower()): value for lines in [re.findall(form, a.text) for a in answers]
+            for path, key, value in lines if path != lines[-1][0] or lines.count(lines[-1]) > 1}
 
     def is_off(self, sight, just_taken):
         """Whether two witnesses say that a VM is off: hostd, and a sound list of processes, which
