@@ -595,7 +595,7 @@ class EsxiHost:
         grep = "grep -isHE '^(uuid.bios|vc.uuid|checkpoint.vmstate) *=' /dev/null"
         paths = [" " + quote(path) for row in rows for path in vmx_paths(row.file)]
         parts = [paths[first : first + 100] for first in range(0, len(paths), 100)]  # for a pipe
-        answers = [self.ask(grep + "".join(p + p[:1]), bound=4)[0] for p in parts]  # 1st again: end
+        answers = [self.ask(grep + "".join(p + p[:2]), bound=4)[0] for p in parts]  # twice: an end
         form = r'(?mi)^(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*$'
         return None if None in answers else {
             (path, key.lower()): value for lines in [re.findall(form, a.text) for a in answers]
