@@ -591,13 +591,13 @@ class EsxiHost:
         return new
 
     def vmx_values(self, rows):
-        """{(path, key): value} of UUIDs and suspend images; None where a datastore is silent."""
+        """{(path, key): value} in .vmx files read to the end; None where a datastore is silent."""
         grep = "grep -isHE '^(uuid.bios|vc.uuid|checkpoint.vmstate) *=' /dev/null"
         paths = [" " + quote(path) for row in rows for path in vmx_paths(row.file)]
-        parts = [paths[first : first + 100] for first in range(0, len(paths), 100)]  # for a pipe
-        answers = [self.ask(grep + "".join(p + p[:2]), bound=4)[0] for p in parts]  # twice: an end
+        parts = [paths[n : n + 100] for n in range(0, len(paths), 100)]  # what fits into a pipe
+        answers = [self.ask(grep + "".join(p + p[:2]), bound=4)[0] for p in parts]
         form = r'(?mi)^(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*$'
-        return None if None in answers else {
+        return None if None in answers else {  # two files are read again: behind them all came
             (path, key.lower()): value for lines in [re.findall(form, a.text) for a in answers]
             for path, key, value in lines if path != lines[-1][0] or lines.count(lines[-1]) > 1}
 
