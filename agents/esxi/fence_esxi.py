@@ -597,7 +597,7 @@ class EsxiHost:
         parts = [paths[n : n + 100] for n in range(0, len(paths), 100)]  # what fits into a pipe
         answers = [self.ask(grep + "".join(p + p[:2]), bound=4)[0] for p in parts]
         form = r'(?mi)^(/.*?\.vmt?x):\s*([\w.]+)\s*=\s*"(.*)"\s*$'
-        return None if None in answers else {  # two files are read again: behind them all came
+        return None if None in answers else {  # two are read twice: once a line recurs, all came
             (path, key.lower()): value for lines in [re.findall(form, a.text) for a in answers]
             for path, key, value in lines if path != lines[-1][0] or lines.count(lines[-1]) > 1}
 
