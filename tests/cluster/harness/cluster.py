@@ -161,6 +161,8 @@ class Cluster:
         wait_for("no devices", lambda: not self.view(self.t3021cent).devices(), within=60)
         for name in ("stop-all-resources", "stonith-action"):
             self.t3021cent.do(f"crm_attribute --type crm_config --name {name} --delete")
+        # on a busy machine Pacemaker does one thing after another, fencing included
+        self.t3021cent.do("crm_attribute --type crm_config --name load-threshold --update 10000%")
         self.t3021cent.do("crm_resource --cleanup")
         self.forget()
 
