@@ -4,8 +4,8 @@ SHELL = /bin/bash
 
 PREFIX ?= /usr
 DESTDIR ?=
-# Most tests wait for a host: twice as many at a time as there are cores.
-JOBS ?= $(shell expr 2 '*' $$(nproc))
+# Most tests wait for a host: three times as many at a time as there are cores.
+JOBS ?= $(shell expr 3 '*' $$(nproc))
 # How many schedules `make simulate` goes through, and which.
 COUNT ?= 100000
 SEED ?= 1
@@ -14,6 +14,8 @@ QUICK_TESTS = tests/unit tests/house tests/host/test_seed_session.py
 
 VENV = .venv/bin
 PYTEST = $(VENV)/python -m pytest
+# The tests that wait longest stand together: whoever has done its own takes some of another's.
+PARALLEL = -n $(JOBS) --dist worksteal
 # Three clusters at a time; most of their time is waiting, so they run beside the other tests.
 CLUSTER_TESTS = $(PYTEST) -p no:cacheprovider -n 3 --dist loadfile tests/cluster
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=CI)
@@ -49,7 +51,7 @@ test: ## Run all tests (the cluster's need root)
 	@tools/setup test
 	@mkdir -p build; log=build/cluster-tests.log status=0; \
 	( $(SUDO) $(CLUSTER_TESTS) >$$log 2>&1 || { status=$$?; cat $$log; exit $$status; } ) & cluster=$$!; \
-	$(PYTEST) -n $(JOBS) -m "not packaging" --ignore=tests/cluster tests || status=$$?; \
+	$(PYTEST) $(PARALLEL) -m "not packaging" --ignore=tests/cluster tests || status=$$?; \
 	if wait $$cluster; then cat $$log; else status=$$?; echo "The cluster's tests failed: see $$log"; fi; \
 	exit $$status
 
@@ -57,8 +59,8 @@ test: ## Run all tests (the cluster's need root)
 test-gate: ## Attack the restricted key in busybox 1.30 to 1.38; run the host's tests through it (root)
 	@tools/setup matrix
 	$(SUDO) tools/userland clean bullseye trixie sid
-	FENCE_ESXI_BUSYBOXES=all $(PYTEST) -n $(JOBS) tests/gate
-	PYTHONPATH=tests/gate $(PYTEST) -n $(JOBS) -p gated_everywhere tests/host
+	FENCE_ESXI_BUSYBOXES=all $(PYTEST) $(PARALLEL) tests/gate
+	PYTHONPATH=tests/gate $(PYTEST) $(PARALLEL) -p gated_everywhere tests/host
 
 .PHONY: cluster-splitbrain
 cluster-splitbrain: ## Cut two nodes from each other ten times: exactly one survives (root)
@@ -72,7 +74,7 @@ test-packages: deb rpm ## Install, use and purge the packages in a clean userlan
 
 .PHONY: check
 check: lint ## Lint, and the tests that take no time: what to run before each commit
-	$(PYTEST) -n $(JOBS) -m "not slow and not packaging" $(QUICK_TESTS)
+	$(PYTEST) $(PARALLEL) -m "not slow and not packaging" $(QUICK_TESTS)
 
 .PHONY: lint
 lint: ## Read the sources with ruff, mypy, vermin, shellcheck, codespell
