@@ -312,13 +312,13 @@ class Session:
         return len(self._said) > known
 
     def _answer_prompt(self):
-        """Give ssh the secret, once, when it waits for one: the sign is that ssh keeps the echo of
-        its terminal off, which no text can bring about. The prompt is whole when no more comes."""
-        for _ in range(20):  # not for ever: a ProxyCommand may talk there without end
+        """Give ssh the secret, once, when it waits for one: it keeps the echo of its terminal off,
+        which no text can bring about, and then writes a prompt: a line that ends in no newline."""
+        for _ in range(20):  # whole when no more comes; not for ever: a ProxyCommand may go on
             if (re.search(r"(?i)(password|passphrase for .*): ?\Z", self._said)
                     or self._echoes() or not self._hear(0.05)):
                 break
-        question = self._said[self._answered_up_to or 0 :].strip().rpartition("\n")[2].strip()
+        question = self._said[self._answered_up_to or 0 :].rpartition("\n")[2].strip()
         if not question or self._echoes():
             return
         if self._answered_up_to is not None:

@@ -424,6 +424,16 @@ def test_a_prompt_between_what_ssh_says_with_vvv(asks):
     assert (heard, failure) == ([SECRET], None)
 
 
+@pytest.mark.parametrize(("prompt", "key"), [("Enter passphrase for key '/k': ", "/k"),
+                                             ("Password: ", None)])  # fmt: skip
+def test_what_ssh_said_before_is_no_question_though_the_echo_is_off_already(asks, prompt, key):
+    """As on a busy machine: ssh switched it off, and its prompt is not written yet."""
+    warning = "Warning: Permanently added 'esxi1' (ECDSA) to the list of known hosts."
+    heard, failure = asks(f'hush; echo "{warning}" >&2; sleep 0.3; printf "{prompt}" >&2; '
+                          "sleep 0.3; hear; unhush", key=key)  # fmt: skip
+    assert (heard, failure) == ([SECRET], None)
+
+
 def test_a_second_question_means_that_the_password_was_wrong(asks):
     twice = "hush; printf 'Password: ' >&2; hear; echo >&2; printf 'Password: ' >&2; hear; unhush"
     heard, failure = asks(twice)
