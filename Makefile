@@ -4,8 +4,8 @@ SHELL = /bin/bash
 
 PREFIX ?= /usr
 DESTDIR ?=
-# Most tests wait for a host: three times as many at a time as there are cores.
-JOBS ?= $(shell expr 3 '*' $$(nproc))
+# Most tests wait for a host: twice as many at a time as there are cores.
+JOBS ?= $(shell expr 2 '*' $$(nproc))
 # How many schedules `make simulate` goes through, and which.
 COUNT ?= 100000
 SEED ?= 1

@@ -167,7 +167,7 @@ def test_a_wrong_password_is_tried_so_often(
              f"{more} --disabled")  # fmt: skip
     admin.do(f"pcs constraint location {device} avoids t3022cent")
     admin.do(f"pcs stonith enable {device}")
-    wait_for("it has failed", lambda: f"{device} start on" in admin.do("pcs status"), within=30)
+    wait_for("it has failed", lambda: f"{device} start on" in admin.do("crm_mon -1"), within=30)
     # now and then Pacemaker asks once more before it has seen the failure
     assert tries <= host.failed_logins() <= tries + 1
     for shots in (1, 2):

@@ -189,8 +189,8 @@ class Cluster:
         for line in (
             f"pcs stonith create rs-stonith-01 fence_esxi ip=192.168.33.10 {who} {rs_stonith_01}",
             f"pcs stonith create rs-stonith-02 fence_esxi ip=192.168.33.12 {who} {rs_stonith_02}",
-            "pcs constraint location rs-stonith-01 avoids t3022cent",
-            "pcs constraint location rs-stonith-02 avoids t3021cent",
+            "crm_resource --resource rs-stonith-01 --ban --node t3022cent",
+            "crm_resource --resource rs-stonith-02 --ban --node t3021cent",
         ):
             self.t3021cent.do(line)
         self.wait_until_started("rs-stonith-01", "rs-stonith-02")
