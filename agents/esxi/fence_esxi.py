@@ -308,18 +308,18 @@ class Session:
         if self._terminal in self._open:
             if self._words.expect([pexpect.TIMEOUT, pexpect.EOF], timeout=patience):
                 self._open.remove(self._terminal)
-            self._said = self._words.before.decode("utf-8", "replace").replace("\r", "")
+            self._said = self._words.before.decode("utf-8", "replace").replace("\r", "\n")
         return len(self._said) > known
 
     def _answer_prompt(self):
         """Give ssh the secret, once, when it waits for one: it keeps the echo of its terminal off,
-        which no text can bring about, and then writes a prompt: a line that ends in no newline."""
+        which no text can bring about, and then writes a prompt, on a line that does not end."""
         for _ in range(20):  # whole when no more comes; not for ever: a ProxyCommand may go on
-            if (re.search(r"(?i)(password|passphrase for .*): ?\Z", self._said)
-                    or self._echoes() or not self._hear(0.05)):
+            echoes = self._echoes()  # before what it says is read: no older text is the prompt
+            if echoes or not self._hear(0 if re.search(r"(?i)pass.*: ?\Z", self._said) else 0.05):
                 break
         question = self._said[self._answered_up_to or 0 :].rpartition("\n")[2].strip()
-        if not question or self._echoes():
+        if echoes or not question:
             return
         if self._answered_up_to is not None:
             raise self._failure(WRONG_PASSWORD)

@@ -424,13 +424,40 @@ def test_a_prompt_between_what_ssh_says_with_vvv(asks):
     assert (heard, failure) == ([SECRET], None)
 
 
-@pytest.mark.parametrize(("prompt", "key"), [("Enter passphrase for key '/k': ", "/k"),
-                                             ("Password: ", None)])  # fmt: skip
-def test_what_ssh_said_before_is_no_question_though_the_echo_is_off_already(asks, prompt, key):
+ONE_QUESTION = pytest.mark.parametrize(("prompt", "key"), [
+    ("Enter passphrase for key '/k': ", "/k"), ("Password: ", None),
+])  # fmt: skip
+
+
+# before it switches the echo off, ssh goes back to the beginning of the line
+@ONE_QUESTION
+@pytest.mark.parametrize("said", ["Warning: Permanently added esxi1 to the known hosts.\\r\\n\\r",
+                                  "Authorized use only.\\r", "Lost your passphrase?\\r"])
+def test_what_ssh_said_before_is_no_question_though_the_echo_is_off_already(
+    asks, said, prompt, key
+):
     """As on a busy machine: ssh switched it off, and its prompt is not written yet."""
-    warning = "Warning: Permanently added 'esxi1' (ECDSA) to the list of known hosts."
-    heard, failure = asks(f'hush; echo "{warning}" >&2; sleep 0.3; printf "{prompt}" >&2; '
+    heard, failure = asks(f"hush; printf '{said}' >&2; sleep 0.3; printf \"{prompt}\" >&2; "
                           "sleep 0.3; hear; unhush", key=key)  # fmt: skip
+    assert (heard, failure) == ([SECRET], None)
+
+
+@ONE_QUESTION
+def test_a_look_at_the_echo_counts_for_what_was_said_before_it(
+    agent, asks, monkeypatch, prompt, key
+):
+    """The agent is stopped behind its look, and ssh goes on from half a line to its prompt."""
+    looks, echoes = [], agent.Session._echoes
+
+    def echoes_and_stops(session):
+        echo = echoes(session)
+        if session._said and not looks:
+            looks.append(time.sleep(0.6))
+        return echo
+
+    monkeypatch.setattr(agent.Session, "_echoes", echoes_and_stops)
+    heard, failure = asks("printf 'Authorized ' >&2; sleep 0.3; printf 'use only.\\r\\n\\r' >&2; "
+                          f"hush; printf \"{prompt}\" >&2; sleep 0.6; hear; unhush", key=key)
     assert (heard, failure) == ([SECRET], None)
 
 
