@@ -314,7 +314,7 @@ class Session:
     def _answer_prompt(self):
         """Give ssh the secret, once, when it waits for one: it keeps the echo of its terminal off,
         which no text can bring about, and then writes a prompt, on a line that does not end."""
-        for _ in range(20):  # whole when no more comes; not for ever: a ProxyCommand may go on
+        for _ in range(20):  # a prompt is whole when no more comes; a ProxyCommand may never stop
             echoes = self._echoes()  # before what it says is read: no older text is the prompt
             if echoes or not self._hear(0 if re.search(r"(?i)pass.*: ?\Z", self._said) else 0.05):
                 break

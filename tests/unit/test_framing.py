@@ -429,14 +429,16 @@ ONE_QUESTION = pytest.mark.parametrize(("prompt", "key"), [
 ])  # fmt: skip
 
 
-# before it switches the echo off, ssh goes back to the beginning of the line
 @ONE_QUESTION
 @pytest.mark.parametrize("said", ["Warning: Permanently added esxi1 to the known hosts.\\r\\n\\r",
                                   "Authorized use only.\\r", "Lost your passphrase?\\r"])
 def test_what_ssh_said_before_is_no_question_though_the_echo_is_off_already(
     asks, said, prompt, key
 ):
-    """As on a busy machine: ssh switched it off, and its prompt is not written yet."""
+    """As on a busy machine: the agent reads it late, and ssh has not written its prompt yet.
+
+    Before ssh switches the echo off, it goes back to the beginning of the line.
+    """
     heard, failure = asks(f"hush; printf '{said}' >&2; sleep 0.3; printf \"{prompt}\" >&2; "
                           "sleep 0.3; hear; unhush", key=key)  # fmt: skip
     assert (heard, failure) == ([SECRET], None)
